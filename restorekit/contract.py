@@ -1,0 +1,272 @@
+"""The contract between the core and a generator: what it is given, and what it may offer.
+
+A picture inside restorekit is always RGB, NCHW on tensors, float in [0, 1]. The core does cropping, padding, tiling,
+stitching, precision, memory format and device; generators see clean tensors. An object satisfies as many of the
+protocols below as it has methods for; it inherits from none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from restorekit.specs import GeneratorSpec, Step
+
+__all__ = [
+    "Batch",
+    "Detector",
+    "Geometry",
+    "Phase",
+    "PictureInfo",
+    "Planner",
+    "Request",
+    "Restorer",
+    "Sampler",
+    "Trainable",
+    "Update",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureInfo:
+    """What a picture's header says, read before any pixel is decoded.
+
+    Parameters
+    ----------
+    format : str
+        ``"jpeg"``, ``"png"``, ``"webp"``, ``"tiff"``, ``"avif"``, ``"bmp"``, ``"ppm"`` or ``"gif"``.
+    width, height : int
+        Pixels, as displayed (after EXIF orientation).
+    channels : int
+        Colour channels: 1 (grey) or 3 (RGB).
+    alpha : bool
+        Whether there is an alpha channel besides.
+    bits : int
+        Bits a sample: 8, 10, 12, 16, 32 or 64.
+    floating : bool
+        Whether samples are floating point.
+    frames : int
+        Frames or pages.
+    orientation : int
+        EXIF orientation as stored, 1 to 8.
+    dpi : tuple of float, optional
+        Horizontal and vertical resolution in dots an inch, where the file states one.
+    """
+
+    format: str
+    width: int
+    height: int
+    channels: int = 3
+    alpha: bool = False
+    bits: int = 8
+    floating: bool = False
+    frames: int = 1
+    orientation: int = 1
+    dpi: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a generator is given, for restoring and for training alike.
+
+    New fields may be added; they never break an older plugin.
+
+    Parameters
+    ----------
+    images : Tensor
+        ``(N, 3, H, W)`` RGB, float in [0, 1]. A grey picture comes as three equal channels.
+    masks : Tensor, optional
+        ``(N, 1, H, W)`` in {0, 1}; 1 marks what to repair.
+    labels : Tensor, optional
+        ``(N,)`` class indices.
+    targets : Tensor, optional
+        The clean pictures, in training.
+    seeds : Tensor, optional
+        ``(N,)`` int64, one a sample: the only source of randomness.
+    settings : mapping
+        Validated values of the spec's ``settings`` class.
+    bits : int
+        Depth of the pictures the values came from; above 8 the precision is float32 throughout.
+    """
+
+    images: Tensor
+    masks: Tensor | None = None
+    labels: Tensor | None = None
+    targets: Tensor | None = None
+    seeds: Tensor | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+    bits: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """How a restorer maps input pixels to output pixels: all that tiling needs to know.
+
+    Parameters
+    ----------
+    scale : int
+        Output pixels for each input pixel and axis.
+    halo : int, optional
+        Input pixels of context beyond which an output pixel changes by no more than 1/255; ``None``: unknown, the
+        core measures it.
+    multiple_of : int
+        Sizes and tile origins given to ``restore`` are multiples of it.
+    size : tuple of int, optional
+        ``(height, width)`` of a fixed-size network: the core crops around each hole, resizes, restores and pastes.
+    whole_image : bool
+        The operation is global: the picture is never tiled.
+    needs_mask : bool
+        Works on a mask: pictures without one are refused.
+    """
+
+    scale: int = 1
+    halo: int | None = None
+    multiple_of: int = 1
+    size: tuple[int, int] | None = None
+    whole_image: bool = False
+    needs_mask: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scale < 1 or self.multiple_of < 1 or (self.halo is not None and self.halo < 0):
+            raise ValueError(f"{self}: scale and multiple_of start at 1, halo at 0")
+        if self.size is not None and (self.scale != 1 or min(self.size) < 1):
+            raise ValueError(f"{self}: a fixed-size network has a positive size and scale 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a planner decides upon.
+
+    Parameters
+    ----------
+    info : PictureInfo
+        The picture's header.
+    image : Tensor
+        ``(3, H, W)`` RGB, float32 in [0, 1].
+    mask : Tensor, optional
+        ``(1, H, W)`` in {0, 1}, where the user gave one.
+    scale : float
+        The enlargement the user asked for; 1 for none.
+    generators : sequence of GeneratorSpec
+        What is installed and enabled.
+    """
+
+    info: PictureInfo
+    image: Tensor
+    mask: Tensor | None
+    scale: float
+    generators: Sequence[GeneratorSpec]
+
+
+@runtime_checkable
+class Restorer(Protocol):
+    """Repairs pictures. All that the batch pipeline needs; classical methods stop here."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """How output pixels relate to input pixels."""
+        ...
+
+    def restore(self, batch: Batch) -> Tensor:
+        """Return ``(N, 3, scale*H, scale*W)``, float; called under ``torch.no_grad``.
+
+        The core clips to [0, 1] and, for inpainters, puts back the pixels outside the mask.
+        """
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds damage: its masks feed the steps that follow."""
+
+    def detect(self, batch: Batch) -> Tensor:
+        """Return ``(N, 1, H, W)`` in [0, 1]; from 0.5 on a pixel counts as damaged."""
+        ...
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """Decides for each picture which steps it needs."""
+
+    def plan(self, request: Request) -> Sequence[Step]:
+        """Return the steps, each with its reason; none leaves the picture as it is."""
+        ...
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Makes pictures from latent vectors."""
+
+    def latents(self, seeds: Tensor) -> Tensor:
+        """Return ``(N, ...)`` latents, each a function of its own seed alone."""
+        ...
+
+    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return ``(N, 3, H, W)`` in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One optimizer's share of a training step; the core builds the optimizer from it.
+
+    Parameters
+    ----------
+    networks : tuple of str
+        The keys of ``networks()`` whose parameters this phase moves.
+    learning_rate, weight_decay : float
+        Of Adam, with decoupled weight decay where it is not 0.
+    betas : tuple of float
+        Adam's decay rates.
+    clip_norm : float, optional
+        Largest gradient norm; ``None`` for no clipping.
+    ema_decay : float, optional
+        Decay per step of the exponential moving average kept of these networks; ``None`` for none.
+    """
+
+    networks: tuple[str, ...]
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    ema_decay: float | None = None
+
+
+class Update(Protocol):
+    """The seam of training: one optimizer step of one phase."""
+
+    def __call__(
+        self, phase: str, loss: Callable[[Batch], tuple[Tensor, Mapping[str, Tensor]]], batch: Batch
+    ) -> Mapping[str, Tensor]:
+        """Minimise ``loss`` over ``batch`` by one step of ``phase``; return the scalars to log.
+
+        ``loss`` is a function, so that the core can split the batch for accumulation and still differentiate after
+        another phase has stepped.
+        """
+        ...
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """Learns from pictures on the core's training runner."""
+
+    @property
+    def batches_per_step(self) -> int:
+        """How many batches one training step reads (WGAN-GP: critic steps + 1)."""
+        ...
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Return the networks by name."""
+        ...
+
+    def phases(self) -> Mapping[str, Phase]:
+        """Return the phases by name, in the order in which a step runs them."""
+        ...
+
+    def training_step(self, batches: Sequence[Batch], update: Update) -> Mapping[str, Tensor]:
+        """Run one step through ``update``; return scalars to log, left on the device."""
+        ...
