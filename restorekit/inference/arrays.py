@@ -1,0 +1,69 @@
+"""Pixels between NumPy arrays of a picture's own depth and float tensors in [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+__all__ = ["convert", "premultiply", "to_array", "to_tensor", "unit_of", "unpremultiply"]
+
+
+def to_tensor(pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
+    """Move ``(H, W, C)`` pixels to a device as ``(C, H, W)`` float32; integers are divided by their maximum."""
+    # torch has few operations on uint16, and bytes travel to a device faster than floats do.
+    widened = pixels.astype(np.int32) if pixels.dtype == np.uint16 else np.ascontiguousarray(pixels)
+    tensor = torch.from_numpy(widened).to(device).permute(2, 0, 1)
+    if pixels.dtype.kind == "u":
+        return tensor.to(torch.float32).div_(float(np.iinfo(pixels.dtype).max))
+    return tensor.to(torch.float32)
+
+
+def to_array(image: Tensor, channels: int, dtype: DTypeLike) -> NDArray[Any]:
+    """Clip ``(3, H, W)`` to [0, 1] and quantise it to ``(H, W, channels)``; equal channels give exactly one."""
+    if channels == 1 and image.shape[0] == 3:
+        red, green, blue = image
+        image = (red + ((green - red) + (blue - red)) / 3)[None]
+    image = image.clamp(0, 1).permute(1, 2, 0)
+    if np.dtype(dtype).kind == "u":
+        levels = np.iinfo(dtype).max
+        return image.mul(levels).round_().to(torch.int32 if levels > 255 else torch.uint8).cpu().numpy().astype(dtype)
+    return image.to(torch.float32).cpu().numpy()
+
+
+def convert(pixels: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    """Change the dtype of pixels, keeping their meaning; exact from integers to float32 and back. Always a copy."""
+    if pixels.dtype == np.dtype(dtype):
+        return pixels.copy()
+    values = pixels.astype(np.float32)
+    if pixels.dtype.kind == "u":
+        values /= np.float32(np.iinfo(pixels.dtype).max)
+    if np.dtype(dtype).kind == "u":
+        levels = np.float32(np.iinfo(dtype).max)
+        return np.rint(np.clip(values, 0, 1) * levels).astype(dtype)
+    return values
+
+
+def unit_of(pixels: NDArray[Any]) -> float:
+    """Return what stands for white: 1, or for brighter float pictures the next power of two (exact to divide by)."""
+    if pixels.dtype.kind == "u" or pixels.size == 0:
+        return 1.0
+    brightest = float(pixels.max())
+    return 1.0 if brightest <= 1.0 else 2.0 ** math.ceil(math.log2(brightest))
+
+
+def premultiply(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Multiply ``(H, W, C)`` colours by ``(H, W)`` alpha, as float32, so that hidden colours cannot bleed."""
+    return convert(pixels, np.float32) * convert(alpha, np.float32)[..., None]
+
+
+def unpremultiply(colours: NDArray[Any], alpha: NDArray[Any], hidden: NDArray[Any]) -> NDArray[Any]:
+    """Undo `premultiply`; where alpha is 0 the ``hidden`` colours are kept."""
+    weight = convert(alpha, np.float32)[..., None]
+    visible = weight > 0
+    straight = np.divide(colours, weight, out=np.zeros_like(colours), where=visible)
+    return np.where(visible, np.clip(straight, 0, 1), convert(hidden, np.float32))

@@ -1,0 +1,258 @@
+"""Runs one generator over pictures of any size: tile by tile, in batches across pictures, within memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restorekit.contract import Batch, Geometry
+from restorekit.errors import PictureError
+from restorekit.inference.arrays import to_tensor
+from restorekit.inference.device import Runtime
+from restorekit.inference.halo import measure_halo
+from restorekit.inference.tiling import Tile, cut, padded_size, smallest_tile, tile_grid
+
+__all__ = ["DEFAULT_TILE", "Cancelled", "Executor", "Frame", "Patch"]
+
+#: Side of a tile in input pixels, where the user names none.
+DEFAULT_TILE = 512
+
+#: Below this side a tile that does not fit into memory is given up.
+_LEAST_TILE = 32
+
+
+class Cancelled(Exception):
+    """The run was asked to stop."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """A picture, or a part of one, on its way through a step.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    canvas : ndarray
+        ``(H, W, 1 or 3)``, uint8, uint16 or float32 in [0, 1].
+    mask : ndarray, optional
+        ``(H, W)`` bool; true marks what to repair.
+    seed : int
+        For the generator's randomness.
+    bits : int
+        Depth of the picture the canvas came from.
+    warnings : list of str
+        What happened on the way that the user should know.
+    """
+
+    name: str
+    canvas: NDArray[Any]
+    mask: NDArray[np.bool_] | None = None
+    seed: int = 0
+    bits: int = 8
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What a generator made of one tile, cut to the rectangle that the tile is trusted for.
+
+    ``rows`` and ``columns`` index the frame's output; ``before`` is ``(3, h, w)``, ``mask`` ``(1, h, w)`` of input
+    pixels, ``after`` is ``(C, scale*h, scale*w)``, all float32.
+    """
+
+    frame: int
+    rows: slice
+    columns: slice
+    before: Tensor
+    mask: Tensor | None
+    after: Tensor
+
+
+class Executor:
+    """Calls a generator on tiles.
+
+    Every batch has the same number of samples, the last one filled up with repetitions, so that what is computed for
+    a picture does not depend on the pictures beside it.
+
+    Parameters
+    ----------
+    call : callable
+        A generator's ``restore`` or ``detect``.
+    geometry : Geometry
+        Its scale, halo and multiples.
+    runtime : Runtime
+        Device and precision.
+    settings : mapping
+        Passed on in ``Batch.settings``.
+    tile : int, optional
+        Side of a tile, halo included.
+    batch_size : int
+        Tiles given to the generator at once.
+    stopped : callable, optional
+        Asked before each batch; true raises `Cancelled`.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Batch], Tensor],
+        geometry: Geometry,
+        runtime: Runtime,
+        *,
+        settings: Mapping[str, object] | None = None,
+        tile: int | None = None,
+        batch_size: int = 1,
+        stopped: Callable[[], bool] = lambda: False,
+    ):
+        self.geometry = geometry
+        self._call = call
+        self._runtime = runtime
+        self._settings = dict(settings or {})
+        self._tile = tile or DEFAULT_TILE
+        self._batch_size = 1 if geometry.whole_image else batch_size
+        self._stopped = stopped
+        self._halo = geometry.halo
+        self._whole = geometry.whole_image
+
+    @torch.no_grad()
+    def run(self, frames: Sequence[Frame]) -> Iterator[Patch]:
+        """Yield patches that cover every frame (of inpainters: every tile with a hole in it).
+
+        When memory runs out, tiles get smaller and *all* patches are yielded again.
+
+        Raises
+        ------
+        PictureError
+            The output is not finite even in fp32, has the wrong shape, or the smallest tile does not fit into memory.
+        Cancelled
+            ``stopped`` said so.
+        """
+        while True:
+            try:
+                yield from self._all_tiles(frames)
+                return
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                self._shrink(frames, error)
+            except RuntimeError as error:
+                if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
+                    raise
+                self._shrink(frames, error)
+
+    def _all_tiles(self, frames: Sequence[Frame]) -> Iterator[Patch]:
+        waiting: dict[tuple[int, int, int], list[tuple[int, Tile]]] = {}
+        for index, frame in enumerate(frames):
+            for tile in self._tiles(frame):
+                if self.geometry.needs_mask and (frame.mask is None or not cut(frame.mask, tile).any()):
+                    continue
+                key = (tile.height, tile.width, frame.bits)
+                group = waiting.setdefault(key, [])
+                group.append((index, tile))
+                if len(group) == self._batch_size:
+                    yield from self._batch(frames, waiting.pop(key))
+        for group in waiting.values():
+            yield from self._batch(frames, group)
+
+    def _tiles(self, frame: Frame) -> list[Tile]:
+        multiple = self.geometry.multiple_of
+        height, width = padded_size(frame.canvas.shape[0], frame.canvas.shape[1], multiple)
+        if self._whole or max(height, width) <= self._tile:
+            return [Tile(0, 0, height, width, 0, height, 0, width)]
+        if self._halo is None:
+            self._halo = measure_halo(self._call, self.geometry, device=self._runtime.device, settings=self._settings)
+            if self._halo is None:
+                self._whole = True
+                frame.warnings.append("the generator looks at the whole picture, so it was not tiled")
+                return self._tiles(frame)
+        least = smallest_tile(self._halo, multiple)
+        if self._tile < least:
+            frame.warnings.append(f"tiles of {self._tile} px are too small for this generator; {least} px were used")
+        side = padded_size(max(self._tile, least), 1, multiple)[0]
+        return tile_grid(height, width, side, self._halo, multiple)
+
+    def _batch(self, frames: Sequence[Frame], group: Sequence[tuple[int, Tile]]) -> Iterator[Patch]:
+        if self._stopped():
+            raise Cancelled
+        device = self._runtime.device
+        filled = [*group, *[group[-1]] * (self._batch_size - len(group))]
+        images = torch.stack([_rgb(to_tensor(cut(frames[i].canvas, tile), device)) for i, tile in filled])
+        masks = None
+        if any(frames[i].mask is not None for i, _ in filled):
+            masks = torch.stack([_mask(frames[i], tile, device) for i, tile in filled])
+        batch = Batch(
+            images.contiguous(memory_format=torch.channels_last),
+            masks=masks,
+            seeds=torch.tensor([frames[i].seed for i, _ in filled], dtype=torch.int64, device=device),
+            settings=self._settings,
+            bits=frames[group[0][0]].bits,
+        )
+        after = self._finite(batch, [frames[i] for i, _ in group])
+        scale = self.geometry.scale
+        wanted = (len(filled), images.shape[2] * scale, images.shape[3] * scale)
+        if (after.shape[0], *after.shape[2:]) != wanted:
+            raise PictureError(
+                frames[group[0][0]].name,
+                f"the generator returned shape {tuple(after.shape)} for {tuple(images.shape)} at scale {scale}",
+                "report it to the plugin's author",
+            )
+        for sample, (index, tile) in enumerate(group):
+            height, width = frames[index].canvas.shape[:2]
+            bottom, right = min(tile.bottom, height), min(tile.right, width)
+            if tile.top >= bottom or tile.left >= right:
+                continue  # nothing but padding
+            inside = (slice(tile.top - tile.y, bottom - tile.y), slice(tile.left - tile.x, right - tile.x))
+            enlarged = tuple(slice(s.start * scale, s.stop * scale) for s in inside)
+            yield Patch(
+                frame=index,
+                rows=slice(tile.top * scale, bottom * scale),
+                columns=slice(tile.left * scale, right * scale),
+                before=images[sample][:, inside[0], inside[1]],
+                mask=None if masks is None else masks[sample][:, inside[0], inside[1]],
+                after=after[sample][:, enlarged[0], enlarged[1]],
+            )
+
+    def _finite(self, batch: Batch, frames: Sequence[Frame]) -> Tensor:
+        """Run the generator; an output that is not finite is computed again in fp32, and refused if that fails too."""
+        precision = "fp32" if batch.bits > 8 else self._runtime.precision
+        with self._runtime.autocast(precision):
+            after = self._call(batch).float()
+        if torch.isfinite(after).all():
+            return after
+        if precision != "fp32":
+            after = self._call(batch).float()
+            if torch.isfinite(after).all():
+                for frame in frames:
+                    frame.warnings.append(f"the output was not finite in {precision}; computed again in fp32")
+                return after
+        raise PictureError(
+            frames[0].name, "the generator's output is not finite (NaN or infinity)", "nothing was written"
+        )
+
+    def _shrink(self, frames: Sequence[Frame], error: BaseException) -> None:
+        if self._runtime.device.type == "cuda":
+            torch.cuda.empty_cache()
+        largest = max(max(frame.canvas.shape[:2]) for frame in frames)
+        tile = min(self._tile, largest) // 2 // self.geometry.multiple_of * self.geometry.multiple_of
+        least = max(_LEAST_TILE, smallest_tile(self._halo or 0, self.geometry.multiple_of))
+        if self._whole or tile < least:
+            raise PictureError(
+                frames[0].name, "does not fit into memory", "use --device cpu, or a smaller picture"
+            ) from error
+        self._tile = tile
+        for frame in frames:
+            frame.warnings.append(f"memory ran out; went on with tiles of {tile} px")
+
+
+def _rgb(image: Tensor) -> Tensor:
+    return image.expand(3, -1, -1) if image.shape[0] == 1 else image
+
+
+def _mask(frame: Frame, tile: Tile, device: torch.device) -> Tensor:
+    if frame.mask is None:
+        return torch.zeros(1, tile.height, tile.width, device=device)
+    return torch.from_numpy(np.ascontiguousarray(cut(frame.mask, tile))).to(device, torch.float32)[None]
