@@ -1,0 +1,1 @@
+"""Restores many pictures safely: plan, manifest, pipeline, report."""

@@ -1,0 +1,104 @@
+"""What the commands share in printing: JSON and tables to stdout, progress and messages to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from restorekit.batch.manifest import Record
+    from restorekit.batch.plan import Plan
+
+__all__ = ["Progress", "print_json", "print_table", "say"]
+
+
+def say(line: str) -> None:
+    """Print a message for people."""
+    print(line.encode(errors="replace").decode(), file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs: JSON, alone on stdout."""
+    print(json.dumps(value, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table to stdout, as wide as its content where it is piped."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 240, highlight=False).print(table)
+
+
+class Progress:
+    """Shows how a run goes on: a live bar on a terminal, a line now and then elsewhere.
+
+    Parameters
+    ----------
+    verb : str
+        What happens to the pictures, such as ``"restored"``.
+    every : float
+        Seconds between lines where there is no terminal.
+    """
+
+    def __init__(self, verb: str, every: float = 10.0):
+        self._verb = verb
+        self._every = every
+        self._total = 0
+        self._counts = {"done": 0, "skipped": 0, "failed": 0}
+        self._bar: Any = None
+        self._task: Any = None
+        self._begun = self._told = time.monotonic()
+
+    def planned(self, plan: Plan) -> None:
+        """Start the bar."""
+        self._total = len(plan.items)
+        self._begun = self._told = time.monotonic()
+        if sys.stderr.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn("{task.fields[rate]}"),
+                progress.TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._verb, total=self._total, rate="")
+
+    def finished(self, record: Record) -> None:
+        """Count one picture; name it if it failed."""
+        self._counts[record.status] += 1
+        finished = sum(self._counts.values())
+        now = time.monotonic()
+        rate = finished / max(now - self._begun, 1e-6)
+        if record.status == "failed":
+            line = f"failed: {record.input}: {record.reason}"
+            if self._bar is None:
+                say(line)
+            else:
+                self._bar.console.print(line, markup=False, highlight=False)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=finished, rate=f"{rate:.1f} pictures/s")
+        elif now - self._told >= self._every:
+            self._told = now
+            left = (self._total - finished) / rate
+            say(f"{finished} of {self._total} pictures {self._verb}, {rate:.1f} a second, about {left:.0f} s left")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
