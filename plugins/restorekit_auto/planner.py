@@ -1,0 +1,99 @@
+"""Plans each picture's restoration from what is measured in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from restorekit.nn.estimate import jpeg_quality, noise_sigma
+from restorekit.plugin import Request, Step
+from restorekit_auto.config import Auto
+
+__all__ = ["Planner"]
+
+# Each task's methods, the one that measured best first (PSNR on photographs; `{}` is the amount).
+_INPAINT_THIN = ("biharmonic", "diffusion", "navier-stokes", "telea", "interpolation")
+_INPAINT_LARGE = ("diffusion", "interpolation", "navier-stokes", "telea", "biharmonic")
+_DENOISE = ("sliding-dct:{}", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
+_DEBLOCK = ("deblock:{}",)
+_ENLARGE = ("lanczos:{}", "bicubic:{}", "nearest:{}")
+
+#: Distance from a hole's rim, in pixels, up to which a smooth continuation beats a membrane.
+_THIN = 5.0
+#: The methods' largest enlargement; the core resizes to what is asked for.
+_LARGEST_SCALE = 8
+
+
+class Planner:
+    """Repairs holes, then JPEG artefacts, then noise, and enlarges at last; leaves the rest alone.
+
+    Parameters
+    ----------
+    config : Auto
+        From where on it acts.
+    """
+
+    def __init__(self, config: Auto):
+        self.config = config
+
+    def plan(self, request: Request) -> Sequence[Step]:
+        """Return the steps that the picture needs; none for a picture that is fine."""
+        image = request.image.detach().cpu().permute(1, 2, 0).contiguous().float().numpy()
+        mask = None if request.mask is None else request.mask[0].detach().cpu().numpy() >= 0.5
+        steps = [
+            self._inpaint(request, mask),
+            self._deblock(request, image),
+            self._denoise(request, image, mask),
+            self._enlarge(request),
+        ]
+        return [step for step in steps if step is not None]
+
+    def _inpaint(self, request: Request, mask: NDArray[np.bool_] | None) -> Step | None:
+        if mask is None or not mask.any() or mask.all():
+            return None
+        depth = hole_depth(mask)
+        wanted = _INPAINT_THIN if depth <= _THIN else _INPAINT_LARGE
+        share = 100 * mask.mean()
+        return _step(request, "inpaint", wanted, "", f"a mask on {share:.2g} % of the picture, {depth:.0f} px deep")
+
+    def _deblock(self, request: Request, image: NDArray[np.float32]) -> Step | None:
+        quality = jpeg_quality(image) if self.config.quality else None
+        if quality is None or quality > self.config.quality:
+            return None
+        return _step(request, "deblock", _DEBLOCK, f"{quality}", f"JPEG artefacts of about quality {quality}")
+
+    def _denoise(self, request: Request, image: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> Step | None:
+        if mask is not None:
+            image = np.where(mask[..., None], np.float32(0), image)  # black counts as clipped: it is passed over
+        sigma = noise_sigma(image)
+        if sigma < self.config.noise:
+            return None
+        return _step(request, "denoise", _DENOISE, f"{sigma:.1f}", f"noise of about {sigma:.0f} of 255")
+
+    def _enlarge(self, request: Request) -> Step | None:
+        if request.scale <= 1:
+            return None
+        scale = min(_LARGEST_SCALE, max(2, math.ceil(request.scale)))
+        return _step(
+            request, "super-resolve", _ENLARGE, f"{scale}", f"an enlargement by {request.scale:g} is asked for"
+        )
+
+
+def hole_depth(mask: NDArray[np.bool_]) -> float:
+    """Return the distance to the rim, in pixels, that nine tenths of the unknown pixels stay within."""
+    return float(np.percentile(np.asarray(ndimage.distance_transform_edt(mask))[mask], 90))
+
+
+def _step(request: Request, task: str, wanted: Sequence[str], amount: str, reason: str) -> Step | None:
+    """Return the first wanted step that is installed, else any generator of the task, else none."""
+    installed = {spec.name: spec for spec in request.generators if task in spec.tasks}
+    for text in wanted:
+        step = Step.parse(text.format(amount))
+        if step.name in installed:
+            return step.because(reason)
+    others = sorted(installed)
+    return Step(others[0]).because(reason) if others else None
