@@ -52,7 +52,7 @@ class BatchOptions:
     quality : int, optional
         1 to 100, of lossy formats.
     strip_metadata : bool
-        Leave EXIF, ICC, XMP and resolution out.
+        Leave EXIF, XMP and comments out; the colour profile and resolution stay.
     max_pixels : int
         Larger pictures are refused before decoding.
     overwrite : bool

@@ -46,7 +46,7 @@ def restore(
     ] = None,
     strip_metadata: Annotated[
         bool,
-        typer.Option("--strip-metadata", help="Leave EXIF, colour profile, XMP and resolution out."),
+        typer.Option("--strip-metadata", help="Leave EXIF, XMP and comments out; colour profile and resolution stay."),
     ] = False,
     max_pixels: Annotated[
         int | None,

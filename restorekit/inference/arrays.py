@@ -31,7 +31,8 @@ def to_array(image: Tensor, channels: int, dtype: DTypeLike) -> NDArray[Any]:
     image = image.clamp(0, 1).permute(1, 2, 0)
     if np.dtype(dtype).kind == "u":
         levels = np.iinfo(dtype).max
-        return image.mul(levels).round_().to(torch.int32 if levels > 255 else torch.uint8).cpu().numpy().astype(dtype)
+        rounded = image.mul_(levels).round_().to(torch.int32 if levels > 255 else torch.uint8)
+        return rounded.cpu().numpy().astype(dtype, copy=False)
     return image.to(torch.float32).cpu().numpy()
 
 
