@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "Converted",
+    "Converter",
     "Detector",
     "Geometry",
+    "Loss",
     "Phase",
     "PictureInfo",
     "Planner",
@@ -218,14 +221,16 @@ class Phase:
     ----------
     networks : tuple of str
         The keys of ``networks()`` whose parameters this phase moves.
-    learning_rate, weight_decay : float
-        Of Adam, with decoupled weight decay where it is not 0.
+    learning_rate : float
+        Of Adam, before the run's schedule.
     betas : tuple of float
         Adam's decay rates.
+    weight_decay : float
+        Decoupled (AdamW); 0 for none.
     clip_norm : float, optional
         Largest gradient norm; ``None`` for no clipping.
     ema_decay : float, optional
-        Decay per step of the exponential moving average kept of these networks; ``None`` for none.
+        Decay a step of the exponential moving average kept of these networks; ``None`` for none.
     """
 
     networks: tuple[str, ...]
@@ -236,23 +241,33 @@ class Phase:
     ema_decay: float | None = None
 
 
+#: A function of a batch to be minimised: the mean loss over the batch, and scalars to log.
+Loss = Callable[[Batch], "tuple[Tensor, Mapping[str, Tensor]]"]
+
+
 class Update(Protocol):
     """The seam of training: one optimizer step of one phase."""
 
-    def __call__(
-        self, phase: str, loss: Callable[[Batch], tuple[Tensor, Mapping[str, Tensor]]], batch: Batch
-    ) -> Mapping[str, Tensor]:
-        """Minimise ``loss`` over ``batch`` by one step of ``phase``; return the scalars to log.
+    def __call__(self, phase: str, loss: Loss, batch: Batch) -> Mapping[str, Tensor]:
+        """Minimise ``loss`` over ``batch`` by one step of ``phase``; return the scalars to log, left on the device.
 
         ``loss`` is a function, so that the core can split the batch for accumulation and still differentiate after
-        another phase has stepped.
+        another phase has stepped. The core does the backward pass for this phase's parameters only, the all-reduce,
+        clipping, the skipping of gradients that are not finite, the optimizer step and the moving average.
         """
         ...
 
 
 @runtime_checkable
 class Trainable(Protocol):
-    """Learns from pictures on the core's training runner."""
+    """Teaches a generator on the core's training runner: what a spec's ``trainer`` makes.
+
+    It may also have ``degradation() -> Sequence[str]``: steps in the words of ``restorekit degrade``, which the core
+    applies to the clean pictures (``Batch.targets``) to make ``Batch.images`` and ``Batch.masks``; without it both
+    are the clean pictures. And ``preview(batch) -> Tensor``: ``(N, 3, H, W)`` in [0, 1], pictures of how far it is.
+    And ``finish(batches)``, called once before the weights are written, in evaluation mode and with the weights that
+    are kept: it may take as many of the training's batches, from the first, as it needs (a VAE fits a mixture to them).
+    """
 
     @property
     def batches_per_step(self) -> int:
@@ -260,7 +275,7 @@ class Trainable(Protocol):
         ...
 
     def networks(self) -> Mapping[str, nn.Module]:
-        """Return the networks by name."""
+        """Return every network that training changes, by name; ``"generator"`` is the one that is kept."""
         ...
 
     def phases(self) -> Mapping[str, Phase]:
@@ -269,4 +284,37 @@ class Trainable(Protocol):
 
     def training_step(self, batches: Sequence[Batch], update: Update) -> Mapping[str, Tensor]:
         """Run one step through ``update``; return scalars to log, left on the device."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """Foreign weights in this generator's own terms.
+
+    Parameters
+    ----------
+    config : object
+        The configuration of the network that they are for.
+    tensors : mapping of str to Tensor
+        Named ``network.parameter``, as ``networks()`` and their state have it.
+    training : mapping
+        What is known of their origin; JSON values.
+    licence : str
+        Of the weights, where it is known.
+    """
+
+    config: object
+    tensors: Mapping[str, Tensor]
+    training: Mapping[str, object] = field(default_factory=dict)
+    licence: str = ""
+
+
+class Converter(Protocol):
+    """Recognises a generator's network in the tensors of another toolkit's file; a spec names it as ``converter``."""
+
+    def __call__(self, state: Mapping[str, Tensor]) -> Converted | None:
+        """Return the weights converted, or ``None`` where they are some other network's.
+
+        Decides by names and shapes. ``state`` is flat, as the file has it.
+        """
         ...

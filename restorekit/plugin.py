@@ -2,8 +2,11 @@
 
 from restorekit.contract import (
     Batch,
+    Converted,
+    Converter,
     Detector,
     Geometry,
+    Loss,
     Phase,
     PictureInfo,
     Planner,
@@ -20,9 +23,12 @@ from restorekit.specs import TASKS, GeneratorSpec, Step, WeightsSource
 __all__ = [
     "TASKS",
     "Batch",
+    "Converted",
+    "Converter",
     "Detector",
     "GeneratorSpec",
     "Geometry",
+    "Loss",
     "NotAvailable",
     "Phase",
     "PictureError",

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from restorekit.batch.run import BatchOptions, Result, run
+from restorekit.batch.options import BatchOptions
+from restorekit.batch.run import Result, run
 from restorekit.batch.workers import Listener
 from restorekit.degradations import Recipe
 from restorekit.images.resize import resize
 from restorekit.inference import Job, Outcome, choose_runtime
-from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of
+from restorekit.inference.alpha import covered, hidden_pixels
+from restorekit.inference.arrays import to_array, to_tensor, unit_of
 from restorekit.registry import Registry
 from restorekit.specs import Step
 
@@ -55,15 +57,16 @@ class Degrading:
     def _degrade(self, job: Job) -> Outcome:
         picture = job.picture
         unit = unit_of(picture.pixels)
-        image = to_tensor(picture.pixels if unit == 1.0 else picture.pixels / np.float32(unit)).expand(3, -1, -1)
-        masks = None if job.mask is None else torch.from_numpy(job.mask)[None, None].float()
+        visible = covered(picture.pixels, hidden_pixels(picture.alpha))
+        image = to_tensor(visible if unit == 1.0 else visible / np.float32(unit)).expand(3, -1, -1)
+        masks = None if job.mask is None else torch.from_numpy(job.mask.astype(np.float32))[None, None]
         degraded = self._recipe(image[None], torch.tensor([job.seed]), masks)
         pixels = to_array(degraded.images[0], picture.pixels.shape[2], picture.pixels.dtype)
         height, width = pixels.shape[:2]
         alpha = picture.alpha
         if alpha is not None and alpha.shape != (height, width):
             shrunk = resize(to_tensor(alpha[..., None])[None], (height, width))[0]
-            alpha = convert(to_array(shrunk, 1, alpha.dtype), alpha.dtype)[..., 0]
+            alpha = to_array(shrunk, 1, alpha.dtype)[..., 0]
         damaged = dataclasses.replace(
             picture,
             pixels=pixels if unit == 1.0 else pixels * np.float32(unit),

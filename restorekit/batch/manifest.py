@@ -39,7 +39,7 @@ class Record:
     input_sha256, output_sha256, mask_sha256 : str
         Hexadecimal checksums of the files.
     weights_sha256 : mapping
-        From generator to the checksum of the weights it ran with.
+        From a step, as it is written, to the checksum of the weights file that it ran with.
     settings : mapping
         The run's settings that decide the output's bytes.
     seconds : float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -9,10 +10,9 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,72 +20,21 @@ from numpy.typing import NDArray
 from restorekit import images
 from restorekit.batch.chain import Chain, NetworkThread
 from restorekit.batch.manifest import Record
+from restorekit.batch.masks import read_mask
+from restorekit.batch.options import BatchOptions
 from restorekit.batch.output import Finished, write_aside
 from restorekit.batch.plan import Item, written_format
 from restorekit.batch.report import Preview, preview
 from restorekit.contract import PictureInfo
-from restorekit.errors import OutputError, PictureError, RestorekitError, UsageError
+from restorekit.errors import OutputError, PictureError, RestorekitError
 from restorekit.images import Picture
 from restorekit.inference import Job
 from restorekit.inference.executor import Cancelled
 from restorekit.registry import Registry
 from restorekit.specs import Step
+from restorekit.weights.files import current_sha256
 
-if TYPE_CHECKING:
-    from restorekit.batch.run import BatchOptions
-
-__all__ = ["MaskColor", "Pipeline", "PixelBudget", "checksum", "read_mask"]
-
-
-@dataclass(frozen=True, slots=True)
-class MaskColor:
-    """A colour that marks what to repair; ``tolerance`` (0 to 255, each channel) forgives JPEG's inaccuracy."""
-
-    red: int
-    green: int
-    blue: int
-    tolerance: int = 12
-
-    @classmethod
-    def parse(cls, text: str) -> MaskColor:
-        """Read ``"ff00ff"`` or ``"#ff00ff"``.
-
-        Raises
-        ------
-        UsageError
-            Not six hexadecimal digits.
-        """
-        digits = text.removeprefix("#")
-        try:
-            values = bytes.fromhex(digits)
-        except ValueError:
-            values = b""
-        if len(values) != 3:
-            raise UsageError("--mask-color", f"{text!r} is no colour", "write six hexadecimal digits, such as ff00ff")
-        return cls(*values)
-
-    def mask(self, picture: Picture) -> NDArray[np.bool_] | None:
-        """Return ``(H, W)`` true where the picture has this colour, ``None`` where it has it nowhere."""
-        if picture.pixels.dtype.kind != "u":
-            raise PictureError("--mask-color", "works on integer pictures only", "use a mask file for float pictures")
-        levels = _white(picture) / 255
-        colour = np.array([self.red, self.green, self.blue], np.float32) * levels
-        close = np.abs(picture.pixels - colour) <= self.tolerance * levels
-        mask: NDArray[np.bool_] = np.all(close, axis=2)
-        return mask if mask.any() else None
-
-
-def read_mask(path: Path, max_pixels: int) -> NDArray[np.bool_]:
-    """Read a mask picture: true where it is opaque and brighter than mid-grey."""
-    mask = images.read(path, max_pixels=max_pixels)
-    grey = _white(mask) / 2
-    marked = mask.pixels.mean(axis=2) >= grey
-    return marked if mask.alpha is None else marked & (mask.alpha >= grey)
-
-
-def _white(picture: Picture) -> float:
-    dtype: Any = picture.pixels.dtype
-    return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
+__all__ = ["Pipeline", "PixelBudget", "checksum"]
 
 
 class PixelBudget:
@@ -96,7 +45,7 @@ class PixelBudget:
         self._used = 0
         self._changed = threading.Condition()
 
-    @contextmanager
+    @contextlib.contextmanager
     def hold(self, pixels: int) -> Iterator[None]:
         """Wait until ``pixels`` more fit, and hold them."""
         with self._changed:
@@ -195,6 +144,8 @@ class Pipeline:
             return None
         if status.st_mtime_ns != earlier.input_mtime_ns and checksum(item.source.read_bytes()) != earlier.input_sha256:
             return None
+        if dict(earlier.weights_sha256) != self._weights_now(earlier):
+            return None
         return dataclasses.replace(earlier, status="skipped", reason="restored by an earlier run")
 
     def _restore(
@@ -233,6 +184,7 @@ class Pipeline:
             input_sha256=checksum(data),
             output_sha256=checksum(encoded),
             mask_sha256=mask_sha256,
+            weights_sha256=dict(outcome.weights),
             settings=self.settings,
             seconds=round(time.perf_counter() - started, 4),
             warnings=[*_misnamed(item, picture), *notes, *outcome.warnings],
@@ -268,10 +220,21 @@ class Pipeline:
         )
         return encoded, (*restored.notes, *notes)
 
+    def _weights_now(self, earlier: Record) -> dict[str, str]:
+        """Return the checksums of the weights files that the steps of an earlier run would use today."""
+        found: dict[str, str] = {}
+        for text in earlier.weights_sha256:
+            # Weights that are gone are other weights; planning the picture anew says what that means for it.
+            with contextlib.suppress(RestorekitError):
+                path = self.registry.weights_path(Step.parse(text))
+                found[text] = "" if path is None else current_sha256(path)
+        return found
+
     def _told(self, step: Step) -> dict[str, str]:
-        names = {spec.name for spec in self.registry.generators}
-        plugin = self.registry.owner(step.name) if step.name in names else None
-        origin = f"{plugin.distribution} {plugin.version}" if plugin else "restorekit"
+        origin = "restorekit"  # of the final resize, which is no generator
+        with contextlib.suppress(RestorekitError):
+            plugin = self.registry.owner(self.registry.spec_of(step).name)
+            origin = f"{plugin.distribution} {plugin.version}"
         return {"step": str(step), "reason": step.reason, "plugin": origin}
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from restorekit.batch.run import BatchOptions, Result, run
+from restorekit.batch.options import BatchOptions
+from restorekit.batch.run import Result, run
 from restorekit.batch.workers import Listener, Stop
 from restorekit.inference import Restoration, Target, choose_runtime
 from restorekit.registry import Registry

@@ -6,7 +6,7 @@ import datetime
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,88 +17,23 @@ import restorekit
 from restorekit.batch.chain import Chain, NetworkThread
 from restorekit.batch.lock import locked
 from restorekit.batch.manifest import History, Manifest, Record, read_history
+from restorekit.batch.options import BatchOptions
 from restorekit.batch.output import remove_leftovers
-from restorekit.batch.pipeline import MaskColor, Pipeline, PixelBudget, checksum
+from restorekit.batch.pipeline import Pipeline, PixelBudget, checksum
 from restorekit.batch.plan import Plan, Shard, make_plan
 from restorekit.batch.report import Entry, Preview, Summary, write_report
 from restorekit.batch.workers import Listener, Silent, Stop, work_through
 from restorekit.errors import OutputError, UsageError
-from restorekit.images import DEFAULT_MAX_PIXELS
-from restorekit.images.formats import formats_with
 from restorekit.inference import Runtime
 from restorekit.registry import Registry
 
-__all__ = ["BatchOptions", "Result", "manifest_path", "plan_run", "run"]
+__all__ = ["Result", "manifest_path", "plan_run", "run"]
 
 #: Pixels decoded at any time; each costs up to about 30 bytes while floats are computed from it.
 PIXELS_IN_FLIGHT = 64_000_000
 
 #: Pictures that get thumbnails in the report.
 PREVIEWS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchOptions:
-    """Which files a run reads and writes, and on how much of the machine.
-
-    Parameters
-    ----------
-    masks : Path, optional
-        Folder of masks.
-    mask_color : MaskColor, optional
-        A colour that marks damage.
-    format : str, optional
-        Output format; by default each picture keeps its own.
-    quality : int, optional
-        1 to 100, of lossy formats.
-    strip_metadata : bool
-        Leave EXIF, XMP and comments out; the colour profile and resolution stay.
-    max_pixels : int
-        Larger pictures are refused before decoding.
-    overwrite : bool
-        Do everything again and replace what is there.
-    shard : Shard
-        The part of the plan that is run.
-    seed : int
-        Of all randomness.
-    workers : int, optional
-        Pictures worked on at once; by default one more than there are cores.
-    report : bool
-        Write ``report.html``.
-    """
-
-    masks: Path | None = None
-    mask_color: MaskColor | None = None
-    format: str | None = None
-    quality: int | None = None
-    strip_metadata: bool = False
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    overwrite: bool = False
-    shard: Shard = field(default_factory=Shard)
-    seed: int = 0
-    workers: int | None = None
-    report: bool = True
-
-    def __post_init__(self) -> None:
-        writable = formats_with(written=True)
-        if self.format is not None and self.format not in writable:
-            raise UsageError(
-                "--format", f"{self.format!r} is no format that can be written", f"choose one of {', '.join(writable)}"
-            )
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UsageError("--quality", f"{self.quality} is out of range", "give a number from 1 to 100")
-        if self.workers is not None and self.workers < 1:
-            raise UsageError("--workers", f"{self.workers} is out of range", "give 1 or more")
-
-    def settings(self) -> dict[str, Any]:
-        """Return what decides an output's bytes, as the manifest records it."""
-        return {
-            "format": self.format,
-            "quality": self.quality,
-            "strip_metadata": self.strip_metadata,
-            "mask_color": None if self.mask_color is None else str(self.mask_color),
-            "seed": self.seed,
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from restorekit.degradations.lettering import Text
 from restorekit.degradations.noise import Noise, Poisson
 from restorekit.degradations.real import Real
 from restorekit.degradations.resolution import Downscale
+from restorekit.degradations.sometimes import Sometimes
 from restorekit.degradations.tone import Fade, Gray
 from restorekit.degradations.wear import Dust, Scratches
 from restorekit.errors import UsageError
@@ -55,7 +56,7 @@ class Recipe:
         The same, as it was written.
     """
 
-    damages: tuple[Damage, ...]
+    damages: tuple[Damage | Sometimes, ...]
     steps: tuple[Step, ...]
 
     @torch.no_grad()
@@ -96,7 +97,7 @@ class Recipe:
 def parse(steps: Sequence[str | Step]) -> Recipe:
     """Read a recipe such as ``["downscale:4", "noise:0-50", "jpeg:30-90,chroma=444"]``.
 
-    Where an amount is a range, it is drawn uniformly for each picture.
+    Where an amount is a range, it is drawn uniformly for each picture; with ``chance=0.5`` a step befalls half of them.
 
     Raises
     ------
@@ -104,7 +105,22 @@ def parse(steps: Sequence[str | Step]) -> Recipe:
         An unknown degradation or setting, or a value that is not allowed; the message says what is.
     """
     read = tuple(Step.parse(step) if isinstance(step, str) else step for step in steps)
-    return Recipe(tuple(build(step) for step in read), read)
+    return Recipe(tuple(_with_chance(step) for step in read), read)
+
+
+def _with_chance(step: Step) -> Damage | Sometimes:
+    settings = dict(step.settings)
+    text = settings.pop("chance", None)
+    damage = build(Step(step.name, step.choice, settings))
+    if text is None:
+        return damage
+    try:
+        probability = float(text)
+    except ValueError:
+        probability = -1.0
+    if not 0 <= probability <= 1:
+        raise UsageError(str(step), f"chance={text} is not allowed", "it should be a number from 0 to 1")
+    return Sometimes(damage, probability)
 
 
 def build(step: Step | str) -> Damage:

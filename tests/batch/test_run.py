@@ -193,7 +193,7 @@ def test_an_inpainter_without_a_mask_fails_the_picture_with_the_way_out(pictures
 
 
 def test_painted_damage_is_repaired_by_its_colour(photo, tmp_path):
-    from restorekit.batch.pipeline import MaskColor
+    from restorekit.batch.masks import MaskColor
 
     painted = photo.copy()
     painted[40:60, 50:90] = (255, 0, 255)

@@ -1,0 +1,22 @@
+"""Super-resolution by convolutional networks: EDSR-style, RRDB, and Real-ESRGAN's compact one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from restorekit.plugin import GeneratorSpec, hookimpl
+
+
+@hookimpl
+def restorekit_generators() -> Iterator[GeneratorSpec]:
+    """Yield the super-resolver."""
+    yield GeneratorSpec(
+        name="super-resolver",
+        summary="Enlarges 2, 3 or 4 times with a network that it can be taught.",
+        tasks=frozenset({"super-resolve"}),
+        factory="restorekit_super_resolver.generator:SuperResolver",
+        config="restorekit_super_resolver.config:Network",
+        trainer="restorekit_super_resolver.training:training",
+        recipe="restorekit_super_resolver.config:Recipe",
+        converter="restorekit_super_resolver.conversion:recognise",
+    )

@@ -1,0 +1,6 @@
+"""Training data: folders of pictures, well-known sets in their published formats, and what is drawn from them."""
+
+from restorekit.sources.opening import open_source
+from restorekit.sources.sampling import Sampler, Source
+
+__all__ = ["Sampler", "Source", "open_source"]

@@ -1,0 +1,132 @@
+"""Draws training samples as pure functions of (seed, sample index): order, crops, flips.
+
+Nothing here has a state, so a run that is resumed at any step, or spread over any number of processes, sees exactly
+what an uninterrupted run in one process sees.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Sampler", "Source", "sample_seeds", "uniforms"]
+
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Source(Protocol):
+    """Clean pictures by number."""
+
+    name: str
+
+    def __len__(self) -> int:
+        """How many samples make an epoch; large pictures may count several times."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """``(len,)`` class indices, where the data has them."""
+        ...
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return ``(H, W, 3)`` RGB."""
+        ...
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scramble 64-bit words: the finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * _MIX[0]
+    values = (values ^ (values >> np.uint64(27))) * _MIX[1]
+    return values ^ (values >> np.uint64(31))
+
+
+def sample_seeds(seed: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return one non-negative 63-bit seed for each global sample index."""
+    with np.errstate(over="ignore"):
+        start = _mixed(np.array([seed], np.uint64) + _GOLDEN)
+        mixed = _mixed(start + indices.astype(np.uint64) * _GOLDEN)
+    return (mixed >> np.uint64(1)).astype(np.int64)
+
+
+def uniforms(seeds: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Return ``(len(seeds), count)`` uniform draws in [0, 1), each row a function of its own seed."""
+    with np.errstate(over="ignore"):
+        counters = (np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN)[None]
+        words = _mixed(_mixed(seeds.astype(np.uint64))[:, None] + counters)
+    return (words >> np.uint64(11)).astype(np.float64) / (1 << 53)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Makes clean batches from a source.
+
+    Parameters
+    ----------
+    source : Source
+        The pictures.
+    seed : int
+        Of everything that is drawn.
+    crop : int, optional
+        Side of the square crops in pixels; ``None`` takes pictures whole (they must have one size).
+    flip, rotate : bool
+        Mirror left-right, and turn by quarter turns, at random.
+    """
+
+    source: Source
+    seed: int
+    crop: int | None = None
+    flip: bool = True
+    rotate: bool = False
+
+    def batch(self, indices: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None, NDArray[np.int64]]:
+        """Draw the samples with these global indices.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Step * batch size + place: counted over the whole training.
+
+        Returns
+        -------
+        pictures : ndarray
+            ``(N, H, W, 3)`` uint8.
+        labels : ndarray or None
+            ``(N,)`` class indices.
+        seeds : ndarray
+            ``(N,)`` int64: each sample's own, for its degradation and noise.
+        """
+        numbers = np.asarray(indices, np.int64)
+        seeds = sample_seeds(self.seed, numbers)
+        draws = uniforms(seeds, 4)
+        chosen = [self._order(int(i) // len(self.source))[int(i) % len(self.source)] for i in numbers]
+        pictures = [self._crop(self.source.picture(int(n)), draw) for n, draw in zip(chosen, draws, strict=True)]
+        labels = None if self.source.labels is None else self.source.labels[np.asarray(chosen)]
+        return np.stack(pictures), labels, seeds
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        return _permutation(self.seed, epoch, len(self.source))
+
+    def _crop(self, picture: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:
+        if self.crop is not None:
+            height, width = picture.shape[:2]
+            if min(height, width) < self.crop:
+                pad = ((0, max(0, self.crop - height)), (0, max(0, self.crop - width)), (0, 0))
+                picture = np.pad(picture, pad, mode="symmetric")
+                height, width = picture.shape[:2]
+            y, x = int(draw[0] * (height - self.crop + 1)), int(draw[1] * (width - self.crop + 1))
+            picture = picture[y : y + self.crop, x : x + self.crop]
+        if self.flip and draw[2] < 0.5:
+            picture = picture[:, ::-1]
+        return np.rot90(picture, int(draw[3] * 4)) if self.rotate else picture
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
+    bits = np.random.Philox(key=np.array([seed, epoch], np.uint64))
+    return np.random.Generator(bits).permutation(length)

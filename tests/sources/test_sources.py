@@ -1,0 +1,133 @@
+"""Training data in the published formats, and what is drawn from it."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from restorekit.errors import NotAvailable, RestorekitError, UsageError
+from restorekit.sources import Sampler, open_source
+from restorekit.sources.arrays import ArraySource
+from restorekit.sources.sampling import sample_seeds, uniforms
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_folder_of_any_sizes_reads_as_rgb_and_names_what_it_skips(tmp_path):
+    (tmp_path / "sub").mkdir()
+    Image.fromarray(RNG.integers(0, 256, (40, 50), np.uint8)).save(tmp_path / "grey.png")
+    Image.fromarray(RNG.integers(0, 65536, (30, 60)).astype(np.uint16)).save(tmp_path / "sub/deep.png")
+    (tmp_path / "bad.jpg").write_bytes(b"nothing")
+    source = open_source([str(tmp_path)])
+    assert {source.picture(i).shape for i in range(len(source))} == {(40, 50, 3), (30, 60, 3)}
+    assert source.picture(0).dtype == np.uint8
+    assert any("bad.jpg" in line for line in source.skipped)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_large_picture_counts_more_often_than_a_small_one(tmp_path):
+    Image.fromarray(np.zeros((1024, 1024, 3), np.uint8)).save(tmp_path / "large.png")
+    Image.fromarray(np.zeros((100, 100, 3), np.uint8)).save(tmp_path / "small.png")
+    assert len(open_source([str(tmp_path)])) == 16 + 1
+
+
+def test_npz_with_its_split_and_labels(tmp_path):
+    images, labels = RNG.integers(0, 256, (5, 28, 28), np.uint8), np.arange(5)
+    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
+    source = open_source([str(tmp_path / "set.npz")])
+    np.testing.assert_array_equal(source.picture(3)[..., 1], images[3])
+    assert source.labels is not None
+    assert source.labels.tolist() == [0, 1, 2, 3, 4]
+    assert len(open_source([str(tmp_path / "set.npz")], "test")) == 2
+
+
+def test_an_npz_with_a_pickle_inside_is_refused_and_runs_nothing(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    np.savez(tmp_path / "bad.npz", x_train=np.array([Bomb()], dtype=object), allow_pickle=True)
+    with pytest.raises(NotAvailable, match=r"cannot be read as \.npz"):
+        open_source([str(tmp_path / "bad.npz")])
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_mnist_in_its_published_format(tmp_path, packed):
+    images, labels = RNG.integers(0, 256, (7, 28, 28), np.uint8), RNG.integers(0, 10, 7).astype(np.uint8)
+    for name, array in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
+        header = struct.pack(">BBBB", 0, 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+        data = header + array.tobytes()
+        path = tmp_path / (name + ".gz" if packed else name)
+        path.write_bytes(gzip.compress(data) if packed else data)
+    source = open_source([str(tmp_path)])
+    np.testing.assert_array_equal(source.picture(6)[..., 0], images[6])
+    assert source.labels is not None
+    assert source.labels.tolist() == labels.tolist()
+
+
+def test_a_truncated_idx_file_is_named(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 9, 28, 28) + b"few")
+    with pytest.raises(NotAvailable, match="no complete idx file"):
+        open_source([str(tmp_path)])
+
+
+def test_cifar_in_its_binary_version(tmp_path):
+    images = RNG.integers(0, 256, (4, 32, 32, 3), np.uint8)
+    for number in (1, 2):
+        part = images[2 * number - 2 : 2 * number]
+        records = [bytes([number]) + picture.transpose(2, 0, 1).tobytes() for picture in part]
+        (tmp_path / f"data_batch_{number}.bin").write_bytes(b"".join(records))
+    source = open_source([str(tmp_path)])
+    np.testing.assert_array_equal(source.picture(3), images[3])
+    assert source.labels is not None
+    assert source.labels.tolist() == [1, 1, 2, 2]
+
+
+def test_tile_sheets_with_classes_in_order(tmp_path):
+    tiles = RNG.integers(0, 256, (6, 8, 8, 3), np.uint8)
+    sheet = tiles.reshape(2, 3, 8, 8, 3).swapaxes(1, 2).reshape(16, 24, 3)
+    Image.fromarray(sheet).save(tmp_path / "sheet.png")
+    source = open_source([f"{tmp_path}/sheet.png#tile=8,classes=3"])
+    np.testing.assert_array_equal(source.picture(4), tiles[4])
+    assert source.labels is not None
+    assert source.labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("text", ["nowhere", "sheet.png#tile=x", "sheet.png#size=3", "none-*.png#tile=8"])
+def test_data_that_cannot_be_opened_is_one_line(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save("sheet.png")
+    with pytest.raises((UsageError, NotAvailable)) as caught:
+        open_source([text])
+    assert isinstance(caught.value, RestorekitError)
+
+
+@given(seed=st.integers(0, 2**63 - 1), index=st.integers(0, 2**62))
+def test_a_sample_depends_on_its_own_seed_and_index_alone(seed, index):
+    alone = sample_seeds(seed, np.array([index]))
+    among = sample_seeds(seed, np.array([index + 5, index, 3]))
+    assert alone[0] == among[1] >= 0
+    np.testing.assert_array_equal(uniforms(alone, 3)[0], uniforms(among, 3)[1])
+
+
+def test_draws_are_uniform_and_independent():
+    draws = uniforms(sample_seeds(7, np.arange(40_000)), 4)
+    assert 0 <= draws.min() < draws.max() < 1
+    assert np.abs(draws.mean(axis=0) - 0.5).max() < 0.01
+    assert np.abs(np.corrcoef(draws.T) - np.eye(4)).max() < 0.02
+    assert np.abs(np.corrcoef(draws[:-1, 0], draws[1:, 0])[0, 1]) < 0.02
+
+
+def test_crops_cover_the_picture_and_pictures_smaller_than_the_crop_are_mirrored():
+    ramp = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None], (40, 40, 3))
+    sampler = Sampler(ArraySource("ramp", np.ascontiguousarray(ramp)[None]), 0, 8, flip=False)
+    tops = {int(picture[0, 0, 0]) for picture in sampler.batch(range(2000))[0]}
+    assert tops == set(range(33))
+    small = Sampler(ArraySource("ramp", np.ascontiguousarray(ramp[:10, :10])[None]), 0, 16)
+    assert small.batch([0])[0].shape == (1, 16, 16, 3)
