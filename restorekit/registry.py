@@ -1,59 +1,25 @@
-"""Discovers plugins, lists their generators, and loads one by name; one plugin's trouble is never another's."""
+"""Lists the generators of the installed plugins, and loads one by name, with its weights."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import functools
-import importlib
-import inspect
-import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from restorekit import hookspecs
+from restorekit.discovery import DISABLE_VARIABLE, FoundPlugin, Plugin, discover, import_plugins
 from restorekit.errors import NotAvailable, UsageError
-from restorekit.specs import API, GeneratorSpec, Step
+from restorekit.specs import GeneratorSpec, Step
+from restorekit.values import described, resolve, split, validated
+
+if TYPE_CHECKING:
+    from restorekit.weights.files import WeightsFile
 
 __all__ = ["FoundPlugin", "Loaded", "Plugin", "Registry", "assemble", "discover", "registry"]
-
-#: The distribution whose plugins win a quarrel over a name.
-BUNDLED = "restorekit"
-
-#: Comma-separated entry-point names that are not loaded; ``*`` stands for everything that is not bundled.
-DISABLE_VARIABLE = "RESTOREKIT_DISABLE_PLUGINS"
-
-
-@dataclass(frozen=True, slots=True)
-class FoundPlugin:
-    """A plugin before its import: an entry point and the distribution that brought it."""
-
-    name: str
-    distribution: str
-    version: str
-    load: Callable[[], object]
-
-    @property
-    def bundled(self) -> bool:
-        """Whether it comes with restorekit itself."""
-        return self.distribution == BUNDLED
-
-
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """A plugin after the attempt to import it."""
-
-    name: str
-    distribution: str
-    version: str
-    status: Literal["ok", "disabled", "broken"]
-    reason: str = ""
-    generators: tuple[GeneratorSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +38,8 @@ class Loaded:
         The validated configuration it was made with.
     settings : mapping
         The validated values for ``Batch.settings``.
+    weights_sha256 : str
+        Of the weights file it runs with; ``""`` for none.
     """
 
     generator: object
@@ -79,6 +47,7 @@ class Loaded:
     plugin: Plugin
     config: object
     settings: Mapping[str, object]
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,86 +92,146 @@ class Registry:
         """Describe what may be set in a step: ``name``, ``type``, ``default`` and ``help`` of each field."""
         spec = self.spec(name)
         owners = [spec.settings] if spec.weights else [spec.config, spec.settings]
-        return [
-            {"name": field.name, "default": str(_default(field)), **_documented(owner, field.name)}
-            for owner in (_resolve(spec, reference) for reference in owners if reference)
-            for field in dataclasses.fields(owner)
-        ]
+        return [field for reference in owners if reference for field in described(resolve(spec, reference))]
 
-    def load(self, step: Step | str) -> Loaded:
-        """Import and build the generator that a step names.
-
-        Parameters
-        ----------
-        step : Step or str
-            Such as ``"nlmeans:10,search=21"``.
+    def spec_of(self, step: Step) -> GeneratorSpec:
+        """Return the description of the generator that a step names, or that its weights file is for.
 
         Raises
         ------
         UsageError
-            Unknown generator, unknown setting, or a value that is not allowed.
+            There is no such generator.
         NotAvailable
-            The plugin's code or something it needs cannot be imported, or its weights are not here.
+            The weights file cannot be used, or its generator is not installed.
+        """
+        if not step.is_file:
+            return self.spec(step.name)
+        from restorekit.weights.files import WeightsFile
+
+        with WeightsFile(step.name) as file:
+            return self._spec_for(file)
+
+    def weights_path(self, step: Step) -> Path | None:
+        """Return the weights file that a step runs with, ``None`` where its generator has none.
+
+        Raises
+        ------
+        UsageError
+            There is no such generator or variant.
+        NotAvailable
+            The file is not here.
+        """
+        if step.is_file:
+            return Path(step.name)
+        spec = self.spec(step.name)
+        if not spec.weights:
+            return None
+        from restorekit.weights.sources import locate
+
+        return locate(spec, step.choice)
+
+    def load(self, step: Step | str) -> Loaded:
+        """Import and build the generator that a step names, with its weights where it has some.
+
+        Parameters
+        ----------
+        step : Step or str
+            Such as ``"nlmeans:10,search=21"``, ``"super-resolver:photo"`` or ``"my.safetensors"``.
+
+        Returns
+        -------
+        Loaded
+            On the CPU; networks with weights in evaluation mode.
+
+        Raises
+        ------
+        UsageError
+            Unknown generator or variant, unknown setting, or a value that is not allowed.
+        NotAvailable
+            The plugin's code or something it needs cannot be imported, or its weights are not here or not sound.
         """
         step = Step.parse(step) if isinstance(step, str) else step
+        path = self.weights_path(step)
+        if path is not None:
+            return self._load_weights(step, path)
         spec = self.spec(step.name)
-        plugin = self._owners[spec.name]
-        config_class = _resolve(spec, spec.config)
-        settings_class = _resolve(spec, spec.settings) if spec.settings else None
-        config_values, settings_values = _split(step, spec, config_class, settings_class)
-        config = _validated(step, config_class, config_values)
-        settings = dataclasses.asdict(_validated(step, settings_class, settings_values)) if settings_class else {}
-        factory = _resolve(spec, spec.factory)
+        config_class = resolve(spec, spec.config)
+        config_values, settings_values = split(step, spec, config_class, _settings_class(spec))
+        config = validated(step, config_class, config_values)
+        settings = _settings(step, spec, settings_values)
+        return Loaded(self.construct(spec, config), spec, self._owners[spec.name], config, settings)
+
+    def build(self, name: str, config: Mapping[str, Any] | None = None) -> Loaded:
+        """Build a generator without weights, to be trained.
+
+        Parameters
+        ----------
+        name : str
+            The generator's.
+        config : mapping, optional
+            Values of its configuration that are not the defaults, typed or as text.
+
+        Raises
+        ------
+        UsageError
+            Unknown generator or setting, or a value that is not allowed.
+        NotAvailable
+            The plugin's code or something it needs cannot be imported.
+        """
+        spec = self.spec(name)
+        step = Step(name, settings=dict(config or {}))
+        config_class = resolve(spec, spec.config)
+        values, _ = split(step, spec, config_class, None)
+        chosen = validated(step, config_class, values)
+        return Loaded(self.construct(spec, chosen), spec, self._owners[name], chosen, _settings(step, spec, {}))
+
+    def construct(self, spec: GeneratorSpec, config: object) -> object:
+        """Call a spec's factory.
+
+        Raises
+        ------
+        NotAvailable
+            It cannot be imported, or fails.
+        """
+        factory = resolve(spec, spec.factory)
         try:
-            generator = factory(config)
+            return factory(config)
         except (UsageError, NotAvailable):
             raise
         except Exception as error:
-            raise NotAvailable(spec.name, f"could not be built ({_brief(error)})", _ask(plugin)) from error
-        return Loaded(generator, spec, plugin, config, settings)
+            plugin = self._owners[spec.name]
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            way_out = f"it comes from {plugin.distribution} {plugin.version} (plugin {plugin.name})"
+            raise NotAvailable(spec.name, f"could not be built ({text})", way_out) from error
 
+    def _load_weights(self, step: Step, path: Path) -> Loaded:
+        from restorekit.weights.files import WeightsFile
+        from restorekit.weights.loading import build_from
+        from restorekit.weights.sources import variant
 
-def discover() -> list[FoundPlugin]:
-    """Find the installed plugins without importing them: bundled ones first, then by name."""
-    found = [
-        FoundPlugin(
-            name=point.name,
-            distribution=point.dist.name if point.dist else "?",
-            version=point.dist.version if point.dist else "?",
-            load=point.load,
-        )
-        for point in metadata.entry_points(group=hookspecs.PROJECT)
-    ]
-    return sorted(found, key=lambda plugin: (not plugin.bundled, plugin.name, plugin.distribution))
+        with WeightsFile(path) as file:
+            spec = self._spec_for(file)
+            if not step.is_file and spec.name != step.name:
+                raise file.problem(f"is for generator {spec.name}, not for {step.name}")
+            chosen = dataclasses.replace(step, choice="")  # it has named the file; what is left are settings
+            settings = _settings(step, spec, split(chosen, spec, None, _settings_class(spec))[1])
+            config_class = resolve(spec, spec.config)
+            generator, config, sha256 = build_from(file, config_class, lambda config: self.construct(spec, config))
+        if not step.is_file:
+            variant(spec, step.choice).require_sha256(sha256)
+        return Loaded(generator, spec, self._owners[spec.name], config, settings, sha256)
+
+    def _spec_for(self, file: WeightsFile) -> GeneratorSpec:
+        name = file.header.generator
+        if name not in self._owners:
+            way_out = "install the plugin that brings it; `restorekit plugins` shows what there is"
+            raise file.problem(f"is for generator {name}, which is not installed", way_out)
+        return self.spec(name)
 
 
 def assemble(found: Iterable[FoundPlugin], disabled: Iterable[str] = ()) -> Registry:
-    """Import each plugin by itself and keep what works.
-
-    Parameters
-    ----------
-    found : iterable of FoundPlugin
-        Earlier ones keep a generator name that a later one claims too.
-    disabled : iterable of str
-        Entry-point names to leave alone; ``*`` stands for every plugin that is not bundled.
-    """
-    names = set(disabled)
-    plugins: list[Plugin] = []
-    taken: dict[str, Plugin] = {}
-    for candidate in found:
-        if candidate.name in names or ("*" in names and not candidate.bundled):
-            plugins.append(_outcome(candidate, "disabled", f"named in {DISABLE_VARIABLE}"))
-            continue
-        try:
-            specs = _specs(candidate)
-            _refuse_duplicates(candidate, specs, taken)
-        except (Exception, SystemExit) as error:  # an import may raise anything
-            plugins.append(_outcome(candidate, "broken", _brief(error)))
-            continue
-        plugin = _outcome(candidate, "ok", generators=specs)
-        plugins.append(plugin)
-        taken.update({spec.name: plugin for spec in specs})
-    return Registry(tuple(plugins))
+    """Import plugins, see `restorekit.discovery.import_plugins`, and make a registry of them."""
+    return Registry(import_plugins(found, disabled))
 
 
 @functools.cache
@@ -212,126 +241,10 @@ def registry() -> Registry:
     return assemble(discover(), disabled)
 
 
-class _ContractError(Exception):
-    """A plugin does not follow the contract; the text says how."""
+def _settings_class(spec: GeneratorSpec) -> type | None:
+    return resolve(spec, spec.settings) if spec.settings else None
 
 
-def _specs(candidate: FoundPlugin) -> tuple[GeneratorSpec, ...]:
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(candidate.load(), name=candidate.name)
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise _ContractError(f"{error}; the hook is called restorekit_generators") from error
-    answers = manager.hook.restorekit_generators()
-    if not answers:
-        raise _ContractError("implements no hook; decorate restorekit_generators with restorekit.plugin.hookimpl")
-    specs = tuple(spec for answer in answers for spec in answer)
-    for spec in specs:
-        if not isinstance(spec, GeneratorSpec):
-            raise _ContractError(f"yields a {type(spec).__name__} where a GeneratorSpec is wanted")
-        if spec.api != API:
-            newer = "a newer" if spec.api > API else "an older"
-            raise _ContractError(
-                f"generator {spec.name!r} is written for api {spec.api}, {newer} contract than this restorekit's "
-                f"(api {API}); install a release of the plugin or of restorekit that fits"
-            )
-    return specs
-
-
-def _refuse_duplicates(candidate: FoundPlugin, specs: Iterable[GeneratorSpec], taken: Mapping[str, Plugin]) -> None:
-    seen: set[str] = set()
-    for spec in specs:
-        if spec.name in seen:
-            raise _ContractError(f"yields generator {spec.name!r} twice")
-        seen.add(spec.name)
-        if spec.name in taken:
-            first = taken[spec.name]
-            raise _ContractError(
-                f"generator {spec.name!r} is already brought by {first.distribution} {first.version} "
-                f"(plugin {first.name}); {candidate.distribution} {candidate.version} brings it again: "
-                f"uninstall or disable one of them"
-            )
-
-
-def _outcome(
-    candidate: FoundPlugin,
-    status: Literal["ok", "disabled", "broken"],
-    reason: str = "",
-    generators: tuple[GeneratorSpec, ...] = (),
-) -> Plugin:
-    return Plugin(candidate.name, candidate.distribution, candidate.version, status, reason, generators)
-
-
-def _brief(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, _ContractError) else f"{type(error).__name__}: {text}"
-
-
-def _ask(plugin: Plugin) -> str:
-    return f"it comes from {plugin.distribution} {plugin.version} (plugin {plugin.name})"
-
-
-def _resolve(spec: GeneratorSpec, reference: str) -> Any:
-    module, _, name = reference.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:
-        raise NotAvailable(spec.name, f"{reference} cannot be imported ({_brief(error)})") from error
-
-
-def _default(field: dataclasses.Field[Any]) -> object:
-    default = field.default
-    return getattr(default, "default", default)  # pydantic's Field(...) wraps it
-
-
-def _documented(owner: type, name: str) -> dict[str, str]:
-    """Take a field's type and meaning from the numpydoc ``Parameters`` of its class."""
-    lines = (inspect.getdoc(owner) or "").splitlines()
-    for index, line in enumerate(lines):
-        names, colon, kind = line.partition(" : ")
-        if colon and name in names.split(", "):
-            indented = itertools.takewhile(lambda text: text.startswith("    "), lines[index + 1 :])
-            return {"type": kind, "help": " ".join(text.strip() for text in indented)}
-    return {"type": "", "help": ""}
-
-
-def _split(
-    step: Step, spec: GeneratorSpec, config: type, settings: type | None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Sort a step's values into configuration and settings."""
-    in_config = {field.name for field in dataclasses.fields(config)}
-    in_settings = {field.name for field in dataclasses.fields(settings)} if settings else set()
-    free = in_settings if spec.weights else in_config | in_settings
-    values = {key.replace("-", "_"): value for key, value in step.settings.items()}
-    if step.choice:
-        if not spec.choice:
-            raise UsageError(str(step), f"{spec.name} has no main choice to set", f"write {spec.name}{_example(free)}")
-        values.setdefault(spec.choice, step.choice)
-    for key in values:
-        if key not in free:
-            near = difflib.get_close_matches(key, free, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(free)) or 'none'}"
-            raise UsageError(str(step), f"{spec.name} has no setting {key!r}", hint)
-    return (
-        {key: value for key, value in values.items() if key in in_config},
-        {key: value for key, value in values.items() if key not in in_config},
-    )
-
-
-def _example(keys: set[str]) -> str:
-    return f",{min(keys)}=..." if keys else ""
-
-
-def _validated(step: Step, owner: type, values: Mapping[str, str]) -> Any:
-    import pydantic
-
-    try:
-        return pydantic.TypeAdapter(owner).validate_python(dict(values))
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        given = values.get(where)
-        shown = f"{where}={given}" if given is not None else where
-        raise UsageError(str(step), f"{shown} is not allowed", first["msg"].replace("Value error, ", "")) from error
+def _settings(step: Step, spec: GeneratorSpec, values: Mapping[str, str]) -> dict[str, object]:
+    owner = _settings_class(spec)
+    return dataclasses.asdict(validated(step, owner, values)) if owner else {}

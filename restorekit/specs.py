@@ -30,6 +30,8 @@ TASKS = (
 )
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -56,10 +58,14 @@ class WeightsSource:
     summary: str = ""
 
     def __post_init__(self) -> None:
+        if not _VARIANT.fullmatch(self.name):
+            raise ValueError(f"weights {self.name!r}: use letters, digits, '.', '-' and '_'")
         if bool(self.file) == bool(self.url):
             raise ValueError(f"weights {self.name!r}: give either a bundled file or a url")
         if self.url and not self.sha256:
             raise ValueError(f"weights {self.name!r}: a url needs its sha256")
+        if self.sha256 and not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"weights {self.name!r}: a sha256 has 64 hexadecimal digits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,14 @@ class GeneratorSpec:
         The configuration (or settings) field that ``NAME:CHOICE`` sets, for generators without weights.
     weights : tuple of WeightsSource, optional
         Named variants; the first is the default.
+    trainer : str, optional
+        ``"package.module:Name"`` of a callable that takes the generator (a ``torch.nn.Module``) and a recipe, and
+        returns a `restorekit.contract.Trainable`.
+    recipe : str, optional
+        ``"package.module:Name"`` of a frozen pydantic dataclass with what training needs beside the network:
+        losses, learning rates, degradation.
+    converter : str, optional
+        ``"package.module:name"`` of a `restorekit.contract.Converter`: recognises this network in foreign weights.
     concurrent : bool, optional
         ``restore`` uses one core and may be called from several threads at once.
     api : int, optional
@@ -101,6 +115,9 @@ class GeneratorSpec:
     settings: str = ""
     choice: str = ""
     weights: tuple[WeightsSource, ...] = ()
+    trainer: str = ""
+    recipe: str = ""
+    converter: str = ""
     concurrent: bool = False
     api: int = API
 
@@ -109,9 +126,12 @@ class GeneratorSpec:
             raise ValueError(f"generator name {self.name!r}: use lower-case words joined by '-'")
         if not self.tasks or not all(_NAME.fullmatch(task) for task in self.tasks):
             raise ValueError(f"generator {self.name!r}: tasks {sorted(self.tasks)} are not lower-case words")
-        for label in ("factory", "config", "settings"):
+        if bool(self.trainer) != bool(self.recipe):
+            raise ValueError(f"generator {self.name!r}: a trainer and its recipe go together")
+        for label in ("factory", "config", "settings", "trainer", "recipe", "converter"):
             reference = getattr(self, label)
-            if not _REFERENCE.fullmatch(reference) and not (label == "settings" and reference == ""):
+            optional = label not in ("factory", "config")
+            if not _REFERENCE.fullmatch(reference) and not (optional and reference == ""):
                 raise ValueError(
                     f"generator {self.name!r}: {label} {reference!r} is not of the form 'package.module:Name'"
                 )
@@ -139,6 +159,11 @@ class Step:
     choice: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     reason: str = field(default="", compare=False)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it names a weights file instead of a generator."""
+        return self.name.endswith(".safetensors")
 
     @classmethod
     def parse(cls, text: str) -> Step:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from restorekit.cli import degrade, generators, info, plugins, restore
+from restorekit.cli import degrade, generators, info, plugins, restore, train, weights
 from restorekit.errors import RestorekitError
 
 __all__ = ["app", "main"]
@@ -22,9 +22,11 @@ app = typer.Typer(
 )
 app.command()(restore.restore)
 app.command()(degrade.degrade)
+app.command()(train.train)
 app.command()(generators.generators)
 app.command()(plugins.plugins)
 app.command()(info.info)
+app.add_typer(weights.app, name="weights")
 
 
 def _version(wanted: bool) -> None:

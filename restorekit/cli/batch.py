@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from restorekit.cli.console import Progress, print_json, print_table, say
+from restorekit.cli.console import Progress, print_json, print_line, print_table, say
 
 if TYPE_CHECKING:
-    from restorekit.batch.run import BatchOptions, Result
+    from restorekit.batch.options import BatchOptions
+from restorekit.batch.run import Result
 
 __all__ = ["format_name", "print_plan", "run_with_progress"]
 
@@ -86,9 +87,9 @@ def print_plan(inputs: Sequence[str], output: Path, options: BatchOptions, as_js
         return
     print_table(["input", "output", "mask", "before"], [[value or "-" for value in row.values()] for row in rows])
     for path in ignored:
-        print(f"ignored: {path}")
+        print_line(f"ignored: {path}")
     for trouble in unreadable:
-        print(f"unreadable: {trouble['path']}: {trouble['reason']}")
+        print_line(f"unreadable: {trouble['path']}: {trouble['reason']}")
     say(f"{len(rows)} pictures, {len(ignored)} other files ignored; nothing was written")
 
 

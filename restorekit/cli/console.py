@@ -6,18 +6,23 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from restorekit.batch.manifest import Record
     from restorekit.batch.plan import Plan
 
-__all__ = ["Progress", "print_json", "print_table", "say"]
+__all__ = ["Progress", "print_json", "print_line", "print_table", "say"]
 
 
 def say(line: str) -> None:
     """Print a message for people."""
-    print(line.encode(errors="replace").decode(), file=sys.stderr, flush=True)
+    print(_printable(line, sys.stderr), file=sys.stderr, flush=True)
+
+
+def print_line(line: str) -> None:
+    """Print one line of a result to stdout."""
+    print(_printable(line, sys.stdout))
 
 
 def print_json(value: Any) -> None:
@@ -35,8 +40,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(_printable(str(cell), sys.stdout)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 240, highlight=False).print(table)
+
+
+def _printable(text: str, stream: TextIO) -> str:
+    """Replace what a stream cannot show: file names may be any bytes, and terminals know few characters."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, errors="replace").decode(encoding)
 
 
 class Progress:
@@ -61,6 +72,8 @@ class Progress:
 
     def planned(self, plan: Plan) -> None:
         """Start the bar."""
+        for path, reason in plan.unreadable:
+            say(f"failed: {path}: {reason}")
         self._total = len(plan.items)
         self._begun = self._told = time.monotonic()
         if sys.stderr.isatty():
@@ -90,7 +103,7 @@ class Progress:
             if self._bar is None:
                 say(line)
             else:
-                self._bar.console.print(line, markup=False, highlight=False)
+                self._bar.console.print(_printable(line, sys.stderr), markup=False, highlight=False)
         if self._bar is not None:
             self._bar.update(self._task, completed=finished, rate=f"{rate:.1f} pictures/s")
         elif now - self._told >= self._every:

@@ -38,7 +38,7 @@ def degrade(
     `restorekit restore` finds them.
     """
     from restorekit.batch import degrade as batch
-    from restorekit.batch.run import BatchOptions
+    from restorekit.batch.options import BatchOptions
     from restorekit.degradations import parse
     from restorekit.registry import registry
 

@@ -73,15 +73,15 @@ def restore(
     """
     from restorekit.api import parse_steps
     from restorekit.batch import restore as batch
-    from restorekit.batch.pipeline import MaskColor
+    from restorekit.batch.masks import MaskColor
     from restorekit.batch.plan import Shard
     from restorekit.images import DEFAULT_MAX_PIXELS
-    from restorekit.inference import Target
+    from restorekit.inference import Restoration, Target, choose_runtime
     from restorekit.registry import registry
 
     options = batch.Options(
         steps=parse_steps(steps or ["auto"]),
-        target=Target(_positive("--scale", scale), _size(size)),
+        target=Target(scale, _size(size)),
         strength=strength,
         masks=masks,
         mask_color=None if mask_color is None else MaskColor.parse(mask_color),
@@ -99,6 +99,8 @@ def restore(
         report=report,
     )
     if dry_run:
+        runtime = choose_runtime(device, precision)  # what a run would refuse is refused here too
+        Restoration(options.steps, registry=registry(), runtime=runtime, strength=strength, tile=tile)
         print_plan(inputs, output, options, as_json)
         return
     start = functools.partial(batch.restore, inputs, output, options, registry=registry())
@@ -109,12 +111,6 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    if not (width.isdecimal() and height.isdecimal()):
         raise UsageError("--size", f"{text!r} is no size", "write WIDTHxHEIGHT, such as 1920x1080")
     return int(width), int(height)
-
-
-def _positive(option: str, value: float) -> float:
-    if not 0 < value <= 64:
-        raise UsageError(option, f"{value:g} is out of range", "give a number above 0, at most 64")
-    return value
