@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from restorekit import images
 from restorekit.batch import restore as batch
-from restorekit.batch.pipeline import read_mask
+from restorekit.batch.masks import read_mask
 from restorekit.batch.run import Result
 from restorekit.batch.workers import Listener
 from restorekit.contract import PictureInfo
@@ -139,10 +139,12 @@ def restore(
         strength=strength,
         tile=tile,
     )
-    (outcome,) = restoration.restore([Job(name, picture, _mask(mask), seed)])
+    (outcome,) = restoration.restore([Job(name, picture, _mask(mask), seed % 2**63)])
     if outcome.error is not None or outcome.picture is None:
         raise outcome.error or RestorekitError(name, "was not restored")
-    return _array(outcome.picture, image) if isinstance(image, np.ndarray) else outcome.picture
+    if not isinstance(image, np.ndarray):
+        return outcome.picture
+    return image.copy() if outcome.picture is picture else _array(outcome.picture, image)
 
 
 def restore_folder(
@@ -188,15 +190,18 @@ def parse_steps(steps: Steps) -> tuple[Step, ...]:
 def _picture(image: NDArray[Any] | str | os.PathLike[str] | Picture) -> Picture:
     if isinstance(image, Picture):
         return image
-    if not isinstance(image, np.ndarray):
+    if isinstance(image, str | os.PathLike):
         return images.read(Path(image))
+    if not isinstance(image, np.ndarray):
+        raise UsageError("image", f"is a {type(image).__name__}", "give a NumPy array, a path or a Picture")
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
         raise UsageError("image", f"has shape {image.shape}", "give (H, W), (H, W, 3) or (H, W, 4)")
     if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
         raise UsageError("image", f"has dtype {image.dtype}", "give uint8, uint16 or float in [0, 1]")
-    pixels = image if image.dtype.kind == "u" else image.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large for float32 is refused as infinite
+        pixels = image if image.dtype.kind == "u" else image.astype(np.float32)
     if pixels.dtype.kind == "f" and not (np.isfinite(pixels).all() and pixels.min() >= 0):
         raise UsageError("image", "holds negative or non-finite values", "give floats in [0, 1]")
     alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
@@ -217,7 +222,7 @@ def _array(picture: Picture, given: NDArray[Any]) -> NDArray[Any]:
     pixels = picture.pixels
     if picture.alpha is not None:
         pixels = np.concatenate([pixels, picture.alpha[..., None]], axis=2)
-    return (pixels[..., 0] if given.ndim == 2 else pixels).astype(given.dtype, copy=pixels is given)
+    return (pixels[..., 0] if given.ndim == 2 else pixels).astype(given.dtype, copy=False)
 
 
 def _mask(mask: NDArray[Any] | str | os.PathLike[str] | None) -> NDArray[np.bool_] | None:

@@ -10,17 +10,20 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-__all__ = ["convert", "premultiply", "to_array", "to_tensor", "unit_of", "unpremultiply"]
+__all__ = ["convert", "to_array", "to_tensor", "unit_of"]
 
 
 def to_tensor(pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
-    """Move ``(H, W, C)`` pixels to a device as ``(C, H, W)`` float32; integers are divided by their maximum."""
+    """Copy ``(H, W, C)`` pixels to a device as ``(C, H, W)`` float32; integers are divided by their maximum."""
     # torch has few operations on uint16, and bytes travel to a device faster than floats do.
     widened = pixels.astype(np.int32) if pixels.dtype == np.uint16 else np.ascontiguousarray(pixels)
+    if not widened.flags.writeable:  # torch warns of what nobody is going to write into
+        widened = widened.copy()
     tensor = torch.from_numpy(widened).to(device).permute(2, 0, 1)
     if pixels.dtype.kind == "u":
         return tensor.to(torch.float32).div_(float(np.iinfo(pixels.dtype).max))
-    return tensor.to(torch.float32)
+    # A copy also where nothing is to be converted: a generator that writes into its input must not reach the picture.
+    return tensor.to(torch.float32, copy=True)
 
 
 def to_array(image: Tensor, channels: int, dtype: DTypeLike) -> NDArray[Any]:
@@ -54,17 +57,4 @@ def unit_of(pixels: NDArray[Any]) -> float:
     if pixels.dtype.kind == "u" or pixels.size == 0:
         return 1.0
     brightest = float(pixels.max())
-    return 1.0 if brightest <= 1.0 else 2.0 ** math.ceil(math.log2(brightest))
-
-
-def premultiply(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Multiply ``(H, W, C)`` colours by ``(H, W)`` alpha, as float32, so that hidden colours cannot bleed."""
-    return convert(pixels, np.float32) * convert(alpha, np.float32)[..., None]
-
-
-def unpremultiply(colours: NDArray[Any], alpha: NDArray[Any], hidden: NDArray[Any]) -> NDArray[Any]:
-    """Undo `premultiply`; where alpha is 0 the ``hidden`` colours are kept."""
-    weight = convert(alpha, np.float32)[..., None]
-    visible = weight > 0
-    straight = np.divide(colours, weight, out=np.zeros_like(colours), where=visible)
-    return np.where(visible, np.clip(straight, 0, 1), convert(hidden, np.float32))
+    return 1.0 if brightest <= 1.0 else 2.0 ** min(127, math.ceil(math.log2(brightest)))  # 2**128 is no float32

@@ -18,6 +18,9 @@ Precision = Literal["fp32", "bf16", "fp16"]
 #: What ``--precision`` accepts.
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
+#: Values of oneDNN's ``ONEDNN_MAX_CPU_ISA`` that leave no bf16 units; those it does not know it ignores.
+_ISAS_WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -30,7 +33,8 @@ class Runtime:
     device : torch.device
         Where tensors live.
     precision : {"fp32", "bf16", "fp16"}
-        What matrix products are computed in; pictures above 8 bits always take fp32.
+        What matrix products of networks are computed in; pictures above 8 bits, and generators that are no networks,
+        always take fp32.
     why : str
         Why this precision was chosen, for `restorekit info`.
     """
@@ -97,7 +101,7 @@ def _best_precision(device: torch.device) -> tuple[Precision, str]:
     if device.type == "cpu":
         # oneDNN obeys this variable, so a machine can be made to look like an older one.
         limited = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-        if limited and "AMX" not in limited and "BF16" not in limited and limited not in {"ALL", "DEFAULT"}:
+        if limited in _ISAS_WITHOUT_BF16:
             return "fp32", f"ONEDNN_MAX_CPU_ISA={limited} allows no bf16"
         if torch.cpu._is_amx_tile_supported():
             return "bf16", "the processor has AMX"

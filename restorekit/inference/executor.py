@@ -63,15 +63,12 @@ class Frame:
 class Patch:
     """What a generator made of one tile, cut to the rectangle that the tile is trusted for.
 
-    ``rows`` and ``columns`` index the frame's output; ``before`` is ``(3, h, w)``, ``mask`` ``(1, h, w)`` of input
-    pixels, ``after`` is ``(C, scale*h, scale*w)``, all float32.
+    ``rows`` and ``columns`` index the frame's output; ``after`` is ``(C, h, w)`` float32.
     """
 
     frame: int
     rows: slice
     columns: slice
-    before: Tensor
-    mask: Tensor | None
     after: Tensor
 
 
@@ -86,9 +83,11 @@ class Executor:
     call : callable
         A generator's ``restore`` or ``detect``.
     geometry : Geometry
-        Its scale, halo and multiples.
+        Its scale, halo and multiples. Frames for a fixed-size network have that size.
     runtime : Runtime
         Device and precision.
+    channels : int
+        Of the output: 3, or 1 for a detector.
     settings : mapping
         Passed on in ``Batch.settings``.
     tile : int, optional
@@ -105,6 +104,7 @@ class Executor:
         geometry: Geometry,
         runtime: Runtime,
         *,
+        channels: int = 3,
         settings: Mapping[str, object] | None = None,
         tile: int | None = None,
         batch_size: int = 1,
@@ -113,12 +113,14 @@ class Executor:
         self.geometry = geometry
         self._call = call
         self._runtime = runtime
+        self._channels = channels
         self._settings = dict(settings or {})
         self._tile = tile or DEFAULT_TILE
-        self._batch_size = 1 if geometry.whole_image else batch_size
+        self._batch_size = 1 if geometry.whole_image and geometry.size is None else batch_size
         self._stopped = stopped
         self._halo = geometry.halo
-        self._whole = geometry.whole_image
+        self._whole = geometry.whole_image or geometry.size is not None
+        self._measured_whole = False
 
     @torch.no_grad()
     def run(self, frames: Sequence[Frame]) -> Iterator[Patch]:
@@ -148,27 +150,37 @@ class Executor:
         waiting: dict[tuple[int, int, int], list[tuple[int, Tile]]] = {}
         for index, frame in enumerate(frames):
             for tile in self._tiles(frame):
-                if self.geometry.needs_mask and (frame.mask is None or not cut(frame.mask, tile).any()):
+                if self._skips(frame, tile):
                     continue
                 key = (tile.height, tile.width, frame.bits)
                 group = waiting.setdefault(key, [])
                 group.append((index, tile))
-                if len(group) == self._batch_size:
+                if len(group) == self._samples(tile):
                     yield from self._batch(frames, waiting.pop(key))
         for group in waiting.values():
             yield from self._batch(frames, group)
 
+    def _skips(self, frame: Frame, tile: Tile) -> bool:
+        if not self.geometry.needs_mask or self.geometry.scale > 1:
+            return False
+        return frame.mask is None or not cut(frame.mask, tile).any()
+
+    def _samples(self, tile: Tile) -> int:
+        """Return the samples in a tile's batch: 1 for what is larger than a tile because it cannot be tiled."""
+        untiled = self._whole and self.geometry.size is None
+        return 1 if untiled and max(tile.height, tile.width) > self._tile else self._batch_size
+
     def _tiles(self, frame: Frame) -> list[Tile]:
         multiple = self.geometry.multiple_of
         height, width = padded_size(frame.canvas.shape[0], frame.canvas.shape[1], multiple)
-        if self._whole or max(height, width) <= self._tile:
-            return [Tile(0, 0, height, width, 0, height, 0, width)]
-        if self._halo is None:
+        fits = max(height, width) <= self._tile
+        if not fits and not self._whole and self._halo is None:
             self._halo = measure_halo(self._call, self.geometry, device=self._runtime.device, settings=self._settings)
-            if self._halo is None:
-                self._whole = True
+            self._whole = self._halo is None
+        if fits or self._halo is None or self._whole:
+            if not fits and not self.geometry.whole_image and self.geometry.size is None:
                 frame.warnings.append("the generator looks at the whole picture, so it was not tiled")
-                return self._tiles(frame)
+            return [Tile(0, 0, height, width, 0, height, 0, width)]
         least = smallest_tile(self._halo, multiple)
         if self._tile < least:
             frame.warnings.append(f"tiles of {self._tile} px are too small for this generator; {least} px were used")
@@ -179,7 +191,7 @@ class Executor:
         if self._stopped():
             raise Cancelled
         device = self._runtime.device
-        filled = [*group, *[group[-1]] * (self._batch_size - len(group))]
+        filled = [*group, *[group[-1]] * (self._samples(group[0][1]) - len(group))]
         images = _stacked([_rgb(to_tensor(cut(frames[i].canvas, tile), device)) for i, tile in filled])
         masks = None
         if any(frames[i].mask is not None for i, _ in filled):
@@ -193,13 +205,6 @@ class Executor:
         )
         after = self._finite(batch, [frames[i] for i, _ in group])
         scale = self.geometry.scale
-        wanted = (len(filled), images.shape[2] * scale, images.shape[3] * scale)
-        if (after.shape[0], *after.shape[2:]) != wanted:
-            raise PictureError(
-                frames[group[0][0]].name,
-                f"the generator returned shape {tuple(after.shape)} for {tuple(images.shape)} at scale {scale}",
-                "report it to the plugin's author",
-            )
         for sample, (index, tile) in enumerate(group):
             height, width = frames[index].canvas.shape[:2]
             bottom, right = min(tile.bottom, height), min(tile.right, width)
@@ -211,27 +216,39 @@ class Executor:
                 frame=index,
                 rows=slice(tile.top * scale, bottom * scale),
                 columns=slice(tile.left * scale, right * scale),
-                before=images[sample][:, inside[0], inside[1]],
-                mask=None if masks is None else masks[sample][:, inside[0], inside[1]],
                 after=after[sample][:, enlarged[0], enlarged[1]],
             )
 
     def _finite(self, batch: Batch, frames: Sequence[Frame]) -> Tensor:
-        """Run the generator; an output that is not finite is computed again in fp32, and refused if that fails too."""
+        """Run the generator; a sample that is not finite is computed again in fp32, and refused if that fails too."""
         precision = "fp32" if batch.bits > 8 else self._runtime.precision
         with self._runtime.autocast(precision):
-            after = self._call(batch).float()
-        if _all_finite(after):
-            return after
-        if precision != "fp32":
-            after = self._call(batch).float()
-            if _all_finite(after):
-                for frame in frames:
-                    frame.warnings.append(f"the output was not finite in {precision}; computed again in fp32")
-                return after
-        raise PictureError(
-            frames[0].name, "the generator's output is not finite (NaN or infinity)", "nothing was written"
-        )
+            after = self._shaped(batch, frames[0])
+        troubled = [sample for sample in range(len(frames)) if not _is_finite(after[sample])]
+        if troubled and precision != "fp32":
+            again = self._shaped(batch, frames[0])
+            repaired = [sample for sample in troubled if _is_finite(again[sample])]
+            after = after.index_copy(0, torch.tensor(repaired, device=after.device, dtype=torch.long), again[repaired])
+            for sample in repaired:
+                frames[sample].warnings.append(f"the output was not finite in {precision}; computed again in fp32")
+            troubled = [sample for sample in troubled if sample not in repaired]
+        if troubled:
+            problem = "the generator's output is not finite (NaN or infinity)"
+            raise PictureError(frames[troubled[0]].name, problem, "nothing was written")
+        return after
+
+    def _shaped(self, batch: Batch, frame: Frame) -> Tensor:
+        """Call the generator and check the shape of what it returns."""
+        samples, _, height, width = batch.images.shape
+        scale = self.geometry.scale
+        after = self._call(batch).float()
+        if after.shape != (samples, self._channels, height * scale, width * scale):
+            raise PictureError(
+                frame.name,
+                f"the generator returned shape {tuple(after.shape)} for {tuple(batch.images.shape)} at scale {scale}",
+                "report it to the plugin's author",
+            )
+        return after
 
     def _shrink(self, frames: Sequence[Frame], error: BaseException) -> None:
         if self._runtime.device.type == "cuda":
@@ -252,9 +269,9 @@ def _stacked(samples: Sequence[Tensor]) -> Tensor:
     return samples[0][None] if len(samples) == 1 else torch.stack(list(samples))
 
 
-def _all_finite(images: Tensor) -> bool:
+def _is_finite(image: Tensor) -> bool:
     # NaN and infinity survive a sum, which costs a tenth of looking at every value.
-    return bool(torch.isfinite(images.sum()))
+    return bool(torch.isfinite(image.sum()))
 
 
 def _rgb(image: Tensor) -> Tensor:
@@ -264,4 +281,4 @@ def _rgb(image: Tensor) -> Tensor:
 def _mask(frame: Frame, tile: Tile, device: torch.device) -> Tensor:
     if frame.mask is None:
         return torch.zeros(1, tile.height, tile.width, device=device)
-    return torch.from_numpy(np.ascontiguousarray(cut(frame.mask, tile))).to(device, torch.float32)[None]
+    return torch.from_numpy(cut(frame.mask, tile).astype(np.uint8)).to(device).to(torch.float32)[None]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,124 +14,18 @@ from numpy.typing import DTypeLike, NDArray
 
 from restorekit.contract import Batch, Detector, Geometry, Planner, Request, Restorer
 from restorekit.errors import PictureError, UsageError
-from restorekit.images import Picture
-from restorekit.images.resize import resize
-from restorekit.inference.arrays import convert, premultiply, to_array, to_tensor, unit_of, unpremultiply
+from restorekit.inference.alpha import covered, hidden_pixels, is_uniform
+from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of
 from restorekit.inference.device import Runtime
 from restorekit.inference.executor import Cancelled, Executor, Frame
-from restorekit.inference.holes import Box, hole_boxes
+from restorekit.inference.holes import Crop, crops_for
+from restorekit.inference.job import Job, Outcome, Target
+from restorekit.inference.work import Work, resized, shrunk_mask
 from restorekit.registry import Loaded, Registry
 from restorekit.specs import Step
+from restorekit.weights.networks import networks_of
 
-__all__ = ["Job", "Outcome", "Restoration", "Target"]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The size a restored picture has to have: a factor, or pixels.
-
-    Parameters
-    ----------
-    scale : float
-        Output pixels for each input pixel and axis.
-    size : tuple of int, optional
-        ``(width, height)``; overrides ``scale``.
-    """
-
-    scale: float = 1.0
-    size: tuple[int, int] | None = None
-
-    def pixels(self, height: int, width: int) -> tuple[int, int]:
-        """Return ``(height, width)`` of the output for an input of this size."""
-        if self.size is not None:
-            return self.size[1], self.size[0]
-        return max(1, round(height * self.scale)), max(1, round(width * self.scale))
-
-    def factor(self, height: int, width: int) -> float:
-        """Return the enlargement that reaches the target on both axes."""
-        wanted = self.pixels(height, width)
-        return max(wanted[0] / height, wanted[1] / width) if self.size is not None else self.scale
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One picture to restore.
-
-    Parameters
-    ----------
-    name : str
-        For messages.
-    picture : Picture
-        Decoded.
-    mask : ndarray, optional
-        ``(H, W)`` bool in displayed orientation; true marks what to repair.
-    seed : int
-        The only source of randomness.
-
-    Raises
-    ------
-    PictureError
-        The mask is not of the picture's size.
-    """
-
-    name: str
-    picture: Picture
-    mask: NDArray[np.bool_] | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        height, width = self.picture.pixels.shape[:2]
-        if self.mask is not None and self.mask.shape != (height, width):
-            raise PictureError(
-                self.name,
-                f"its mask has {self.mask.shape[1]} x {self.mask.shape[0]} pixels, the picture {width} x {height}",
-                "make the mask for the picture as it is displayed, pixel for pixel",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a `Job`.
-
-    Parameters
-    ----------
-    picture : Picture or None
-        The result; the very object that went in where nothing was done; ``None`` where it failed.
-    steps : tuple of Step
-        What was done, with a planner's reasons.
-    mask : ndarray, optional
-        ``(H, W)`` bool, of the output's size: the given mask and what detectors found.
-    warnings : tuple of str
-        What the user should know.
-    error : RestorekitError, optional
-        Why it failed.
-    """
-
-    picture: Picture | None
-    steps: tuple[Step, ...] = ()
-    mask: NDArray[np.bool_] | None = None
-    warnings: tuple[str, ...] = ()
-    error: Exception | None = None
-
-
-@dataclass(slots=True)
-class _Work:
-    """A picture on its way through the chain. ``canvas`` is premultiplied only inside a step."""
-
-    job: Job
-    canvas: NDArray[Any]
-    alpha: NDArray[Any] | None
-    mask: NDArray[np.bool_] | None
-    unit: float
-    steps: list[Step] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def bits(self) -> int:
-        return 8 if self.job.picture.pixels.dtype == np.uint8 else 16
-
-    def frame(self, canvas: NDArray[Any]) -> Frame:
-        return Frame(self.job.name, canvas, self.mask, self.job.seed, self.bits, self.warnings)
+__all__ = ["Restoration"]
 
 
 class Restoration:
@@ -188,6 +82,7 @@ class Restoration:
         self._stopped = stopped
         self._loaded: dict[str, Loaded] = {}
         self._executors: dict[str, Executor] = {}
+        self._loading = threading.RLock()
         for step in self.steps:
             self._load(step)
 
@@ -205,28 +100,56 @@ class Restoration:
             outcomes[index] = outcome
         return [outcome for outcome in outcomes if outcome is not None]
 
+    # Planning
+
     def plan(self, job: Job) -> tuple[Step, ...]:
-        """Ask the planners, and hand the wanted scale to a step that can enlarge and says nothing of how much.
+        """Ask the planners, and hand the wanted scale to steps that can enlarge and say nothing of how much.
 
         May be called from several threads at once.
         """
-        pixels = job.picture.pixels
-        scale = self.target.factor(*pixels.shape[:2])
+        scale = self.target.factor(*job.picture.pixels.shape[:2])
         steps: list[Step] = []
         for step in self.steps:
             generator = self._load(step).generator
-            if not isinstance(generator, Planner):
-                steps.append(step)
-                continue
-            image = to_tensor(pixels / np.float32(unit_of(pixels)) if pixels.dtype.kind == "f" else pixels)
-            image = image.expand(3, -1, -1)
-            mask = None if job.mask is None else torch.from_numpy(job.mask)[None].float()
-            steps += generator.plan(Request(job.picture.info, image, mask, scale, self._registry.generators))
-        return tuple(self._scaled(step, scale) for step in steps)
+            steps += generator.plan(self._request(job, scale)) if isinstance(generator, Planner) else [step]
+        return self._scaled(steps, scale)
 
     def concurrent(self, steps: Sequence[Step]) -> bool:
         """Whether `run` may be called with these steps from several threads at once, each using one core."""
         return all(self._load(step).spec.concurrent for step in steps)
+
+    def _request(self, job: Job, scale: float) -> Request:
+        pixels = job.picture.pixels
+        unit = unit_of(pixels)
+        image = to_tensor(pixels if unit == 1.0 else pixels / np.float32(unit)).expand(3, -1, -1)
+        mask = None if job.mask is None else torch.from_numpy(job.mask.astype(np.float32))[None]
+        return Request(job.picture.info, image, mask, scale, self._registry.generators)
+
+    def _scaled(self, steps: Sequence[Step], scale: float) -> tuple[Step, ...]:
+        left = scale / math.prod(self._geometry(step).scale for step in steps if not self._scales_freely(step))
+        scaled: list[Step] = []
+        for step in steps:
+            if left > 1 and self._scales_freely(step):
+                step = self._enlarging(step, math.ceil(left))
+                left /= self._geometry(step).scale
+            scaled.append(step)
+        return tuple(scaled)
+
+    def _scales_freely(self, step: Step) -> bool:
+        loaded = self._load(step)
+        said = bool(step.choice) or "scale" in step.settings or bool(loaded.weights_sha256)
+        return not said and hasattr(loaded.config, "scale")
+
+    def _enlarging(self, step: Step, scale: int) -> Step:
+        """Set the scale, or leave the step as it is where its generator cannot enlarge as much."""
+        wanted = dataclasses.replace(step, settings={**step.settings, "scale": str(scale)})
+        try:
+            self._load(wanted)
+        except UsageError:
+            return step
+        return wanted
+
+    # Running
 
     def run(self, chains: Sequence[tuple[Job, tuple[Step, ...]]]) -> list[Outcome]:
         """Apply planned steps; pictures whose steps are the same go through them together, their tiles in batches."""
@@ -250,222 +173,153 @@ class Restoration:
             return [outcome for chain in chains for outcome in self._together([chain])]
 
     def _chain(self, chains: Sequence[tuple[Job, tuple[Step, ...]]]) -> list[Outcome]:
-        works = [_begin(job) for job, _ in chains]
+        works = [Work.begin(job) for job, _ in chains]
         steps = chains[0][1]
-        resized = [self._resizes(work, steps) for work in works]
+        resizing = [work for work in works if self._misses_target(work, steps)]
         for position, step in enumerate(steps):
-            last = position == len(steps) - 1 and not any(resized)
+            last = position == len(steps) - 1 and not resizing
             self._apply(step, works, last)
             for work, (_, own) in zip(works, chains, strict=True):
                 work.steps.append(own[position])
-        for work, needed in zip(works, resized, strict=True):
-            if needed:
-                self._reach_target(work)
-        return [_finish(work) for work in works]
+        for work in resizing:
+            work.reach(self.target.pixels(*work.begun.shape[:2]))
+        weights = {str(step): sha256 for step in steps if (sha256 := self._load(step).weights_sha256)}
+        return [dataclasses.replace(work.finish(), weights=weights) for work in works]
 
-    def _scaled(self, step: Step, scale: float) -> Step:
-        loaded = self._load(step)
-        open_choice = not step.choice and "scale" not in step.settings and not loaded.spec.weights
-        if scale <= 1 or not open_choice or not hasattr(loaded.config, "scale"):
-            return step
-        return dataclasses.replace(step, settings={**step.settings, "scale": str(math.ceil(scale))})
+    def _misses_target(self, work: Work, steps: Sequence[Step]) -> bool:
+        height, width = work.begun.shape[:2]
+        scale = math.prod(self._geometry(step).scale for step in steps)
+        return self.target != Target() and self.target.pixels(height, width) != (height * scale, width * scale)
 
     # Steps
 
     def _load(self, step: Step) -> Loaded:
         key = str(step)
-        if key not in self._loaded:
-            loaded = self._registry.load(step)
-            generator = loaded.generator
-            if not isinstance(generator, Restorer | Detector | Planner):
-                raise UsageError(key, "restores nothing", "`restorekit generators` shows what each one is for")
-            if isinstance(generator, torch.nn.Module):
-                generator.to(self._runtime.device, memory_format=torch.channels_last)  # pyright: ignore
-                generator.eval()
-            self._loaded[key] = loaded
-        return self._loaded[key]
+        with self._loading:
+            if key not in self._loaded:
+                loaded = self._registry.load(step)
+                if not isinstance(loaded.generator, Restorer | Detector | Planner):
+                    raise UsageError(key, "restores nothing", "`restorekit generators` shows what each one is for")
+                for network in networks_of(loaded.generator).values():
+                    network.to(self._runtime.device, memory_format=torch.channels_last)  # pyright: ignore
+                    network.eval()
+                self._loaded[key] = loaded
+            return self._loaded[key]
 
-    def _apply(self, step: Step, works: Sequence[_Work], last: bool) -> None:
-        loaded = self._load(step)
-        generator = loaded.generator
+    def _geometry(self, step: Step) -> Geometry:
+        return getattr(self._load(step).generator, "geometry", Geometry(whole_image=True))
+
+    def _executor(self, step: Step, call: Callable[[Batch], torch.Tensor], channels: int) -> Executor:
+        key = str(step)
+        with self._loading:
+            if key not in self._executors:
+                loaded = self._load(step)
+                # Lower precision makes networks fast; arithmetic that is no network would only lose digits.
+                plain = dataclasses.replace(self._runtime, precision="fp32")
+                self._executors[key] = Executor(
+                    call,
+                    self._geometry(step),
+                    self._runtime if networks_of(loaded.generator) else plain,
+                    channels=channels,
+                    settings=loaded.settings,
+                    tile=self._tile,
+                    batch_size=self._batch_size,
+                    stopped=self._stopped,
+                )
+            return self._executors[key]
+
+    def _apply(self, step: Step, works: Sequence[Work], last: bool) -> None:
+        generator = self._load(step).generator
         if isinstance(generator, Restorer):
             if generator.geometry.needs_mask:
                 _require_masks(step, works)
+            executor = self._executor(step, generator.restore, channels=3)
             if generator.geometry.size is not None:
-                self._restore_fixed_size(step, works)
+                self._restore_fixed_size(executor, generator.geometry.size, works, last)
             else:
-                self._restore(step, works, last)
+                self._restore(executor, "inpaint" in self._load(step).spec.tasks, works, last)
         elif isinstance(generator, Detector):
-            self._detect(step, works)
+            self._detect(self._executor(step, generator.detect, channels=1), works)
         else:
             raise UsageError(str(step), "a planner asked for another planner", "report it to the plugin's author")
 
-    def _executor(self, step: Step, call: Callable[[Batch], torch.Tensor], geometry: Geometry) -> Executor:
-        key = str(step)
-        if key not in self._executors:
-            self._executors[key] = Executor(
-                call,
-                geometry,
-                self._runtime,
-                settings=self._load(step).settings,
-                tile=self._tile,
-                batch_size=self._batch_size,
-                stopped=self._stopped,
-            )
-        return self._executors[key]
-
-    def _restore(self, step: Step, works: Sequence[_Work], last: bool) -> None:
-        loaded = self._load(step)
-        generator = loaded.generator
-        assert isinstance(generator, Restorer)
-        scale = generator.geometry.scale
-        masked = "inpaint" in loaded.spec.tasks and scale == 1
-        executor = self._executor(step, generator.restore, generator.geometry)
-        plain = [_is_plain(work.alpha) for work in works]
-        canvases = [
-            work.canvas if simple or work.alpha is None else premultiply(work.canvas, work.alpha)
-            for work, simple in zip(works, plain, strict=True)
+    def _restore(self, executor: Executor, inpaints: bool, works: Sequence[Work], last: bool) -> None:
+        scale = executor.geometry.scale
+        hidden = [hidden_pixels(work.alpha) for work in works]
+        frames = [
+            work.frame(covered(work.canvas, unseen), work.mask) for work, unseen in zip(works, hidden, strict=True)
         ]
-        dtypes = [
-            work.job.picture.pixels.dtype if last and simple else np.dtype(np.float32)
-            for work, simple in zip(works, plain, strict=True)
-        ]
-        frames = [work.frame(canvas) for work, canvas in zip(works, canvases, strict=True)]
-        restored = self._run(executor, frames, dtypes, scale, masked)
-        shaped = [i for i, work in enumerate(works) if scale > 1 and not plain[i] and work.alpha is not None]
-        alphas = self._run(
-            executor,
-            [works[i].frame(works[i].alpha[..., None]) for i in shaped],  # pyright: ignore[reportOptionalSubscript]
-            [works[i].job.picture.pixels.dtype for i in shaped],
-            scale,
-            masked,
-        )
-        for i, alpha in zip(shaped, alphas, strict=True):
-            works[i].alpha = alpha[..., 0]
-        for work, canvas, simple in zip(works, restored, plain, strict=True):
-            hidden = (
-                work.canvas.repeat(scale, axis=0).repeat(scale, axis=1) if scale > 1 and not simple else work.canvas
-            )
-            if work.alpha is not None and simple and scale > 1:
-                work.alpha = work.alpha.repeat(scale, axis=0).repeat(scale, axis=1)
-            if not simple and work.alpha is not None:
-                canvas = unpremultiply(canvas, work.alpha, hidden)
-                if masked and work.mask is not None:
-                    canvas = np.where(work.mask[..., None], canvas, convert(work.canvas, np.float32))
+        restored = self._run(executor, frames, [work.dtype if last else np.float32 for work in works], inpaints)
+        for work, canvas, unseen in zip(works, restored, hidden, strict=True):
+            if scale == 1 and unseen is not None:
+                canvas[unseen] = convert(work.canvas[unseen], canvas.dtype)
+            if scale > 1:
+                work.alpha = self._enlarged_alpha(executor, work)
+                work.mask = None if work.mask is None else _repeated(work.mask, scale)
             work.canvas = canvas
-            if work.mask is not None and scale > 1:
-                work.mask = work.mask.repeat(scale, axis=0).repeat(scale, axis=1)
+
+    def _enlarged_alpha(self, executor: Executor, work: Work) -> NDArray[Any] | None:
+        """Enlarge alpha as the picture is: by the generator, as a grey picture."""
+        if work.alpha is None or is_uniform(work.alpha):
+            return None if work.alpha is None else _repeated(work.alpha, executor.geometry.scale)
+        frame = work.frame(work.alpha[..., None], work.mask)
+        return self._run(executor, [frame], [work.alpha.dtype], inpaints=False)[0][..., 0]
 
     def _run(
-        self, executor: Executor, frames: Sequence[Frame], dtypes: Sequence[DTypeLike], scale: int, masked: bool
+        self, executor: Executor, frames: Sequence[Frame], dtypes: Sequence[DTypeLike], inpaints: bool
     ) -> list[NDArray[Any]]:
-        outputs = [
-            _canvas_for(frame, dtype, scale, executor.geometry) for frame, dtype in zip(frames, dtypes, strict=True)
-        ]
+        """Put the executor's patches together; at scale 1 blend with the input, and keep it outside the mask."""
+        scale = executor.geometry.scale
+        outputs = [_canvas_for(frame, dtype, executor.geometry) for frame, dtype in zip(frames, dtypes, strict=True)]
         for patch in executor.run(frames):
-            after = patch.after
+            frame, output = frames[patch.frame], outputs[patch.frame]
+            window, after = (patch.rows, patch.columns), patch.after
             if scale == 1 and self._strength < 1:
-                after = torch.lerp(patch.before, after, self._strength)
-            if masked and frames[patch.frame].mask is not None and patch.mask is not None:
-                after = torch.where(patch.mask > 0, after, patch.before)
-            output = outputs[patch.frame]
-            output[patch.rows, patch.columns] = to_array(after, output.shape[2], output.dtype)
+                after = torch.lerp(to_tensor(frame.canvas[window], after.device), after, self._strength)
+            pixels = to_array(after, output.shape[2], output.dtype)
+            if scale == 1 and inpaints and frame.mask is not None:
+                pixels = np.where(frame.mask[window][..., None], pixels, convert(frame.canvas[window], output.dtype))
+            output[window] = pixels
         return outputs
 
-    def _restore_fixed_size(self, step: Step, works: Sequence[_Work]) -> None:
+    def _restore_fixed_size(self, executor: Executor, size: tuple[int, int], works: Sequence[Work], last: bool) -> None:
         """Crop around each hole (or take the whole picture), resize, restore, resize back and paste."""
-        loaded = self._load(step)
-        generator = loaded.generator
-        assert isinstance(generator, Restorer)
-        size = generator.geometry.size
-        assert size is not None
-        geometry = dataclasses.replace(generator.geometry, size=None, whole_image=False, halo=0)
-        executor = self._executor(step, generator.restore, geometry)
-        crops: list[tuple[_Work, Box, NDArray[Any] | None]] = []
-        frames: list[Frame] = []
-        for work in works:
-            base = work.canvas if work.alpha is None or _is_plain(work.alpha) else premultiply(work.canvas, work.alpha)
-            height, width = base.shape[:2]
-            whole = [Box(0, height, 0, width)]
-            for box in whole if work.mask is None else hole_boxes(work.mask, size):
-                crop = _resized(base[box.slices], size)
-                mask = None if work.mask is None else _shrunk_mask(work.mask[box.slices], size)
-                crops.append((work, box, base))
-                frames.append(Frame(work.job.name, crop, mask, work.job.seed, work.bits, work.warnings))
-        dtypes = [np.dtype(np.float32)] * len(frames)
-        restored = self._run(executor, frames, dtypes, 1, masked=False)
-        for work in works:
-            work.canvas = convert(work.canvas, np.float32)
-        for (work, box, _), canvas in zip(crops, restored, strict=True):
-            target = work.canvas[box.slices]
-            pasted = _resized(canvas, target.shape[:2])
-            if work.alpha is not None and not _is_plain(work.alpha):
-                pasted = unpremultiply(pasted, work.alpha[box.slices], target)
-            inside = np.ones(target.shape[:2], bool) if work.mask is None else work.mask[box.slices]
-            work.canvas[box.slices] = np.where(inside[..., None], np.clip(pasted, 0, 1), target)
+        hidden = [hidden_pixels(work.alpha) for work in works]
+        seen = [covered(work.canvas, unseen) for work, unseen in zip(works, hidden, strict=True)]
+        results = [convert(work.canvas, work.dtype if last else np.float32) for work in works]
+        crops = [(i, crop) for i, work in enumerate(works) for crop in crops_for(seen[i].shape, work.mask, size)]
+        for start in range(0, len(crops), self._batch_size):  # a picture may have thousands of specks
+            chosen = crops[start : start + self._batch_size]
+            frames = [_crop_frame(works[i], seen[i], crop, size) for i, crop in chosen]
+            for patch in executor.run(frames):
+                i, crop = chosen[patch.frame]
+                restored = to_array(patch.after, seen[i].shape[2], np.float32)
+                inside = crop.own(works[i].mask)
+                if (unseen := hidden[i]) is not None:
+                    inside &= ~unseen[crop.slices]
+                self._paste(restored, seen[i][crop.slices], inside, results[i][crop.slices])
+        for work, result in zip(works, results, strict=True):
+            work.canvas = result
 
-    def _detect(self, step: Step, works: Sequence[_Work]) -> None:
-        generator = self._load(step).generator
-        assert isinstance(generator, Detector)
-        geometry = getattr(generator, "geometry", Geometry(whole_image=True))
-        executor = self._executor(step, generator.detect, geometry)
+    def _paste(
+        self, restored: NDArray[Any], before: NDArray[Any], inside: NDArray[np.bool_], target: NDArray[Any]
+    ) -> None:
+        pasted = resized(restored, before.shape[:2])[inside].clip(0, 1)
+        if self._strength < 1:
+            original = convert(before[inside], np.float32)
+            pasted = original + np.float32(self._strength) * (pasted - original)
+        target[inside] = convert(pasted, target.dtype)
+
+    def _detect(self, executor: Executor, works: Sequence[Work]) -> None:
         found = [np.zeros(work.canvas.shape[:2], bool) for work in works]
-        for patch in executor.run([work.frame(work.canvas) for work in works]):
+        frames = [work.frame(covered(work.canvas, hidden_pixels(work.alpha)), work.mask) for work in works]
+        for patch in executor.run(frames):
             found[patch.frame][patch.rows, patch.columns] = (patch.after[0] >= 0.5).cpu().numpy()
         for work, mask in zip(works, found, strict=True):
             work.mask = mask if work.mask is None else work.mask | mask
 
-    # Size
 
-    def _resizes(self, work: _Work, steps: Sequence[Step]) -> bool:
-        height, width = work.canvas.shape[:2]
-        if self.target == Target():
-            return False
-        scale = math.prod(getattr(self._load(step).generator, "geometry", Geometry()).scale for step in steps)
-        return self.target.pixels(height, width) != (height * scale, width * scale)
-
-    def _reach_target(self, work: _Work) -> None:
-        size = self.target.pixels(*work.job.picture.pixels.shape[:2])
-        if work.canvas.shape[:2] == size:
-            return
-        if work.alpha is None or _is_plain(work.alpha):
-            work.canvas = _resized(work.canvas, size)
-            work.alpha = None if work.alpha is None else np.full(size, work.alpha.flat[0])
-        else:
-            colours = _resized(premultiply(work.canvas, work.alpha), size)
-            alpha = convert(np.clip(_resized(work.alpha[..., None], size), 0, 1), work.alpha.dtype)[..., 0]
-            work.canvas = unpremultiply(colours, alpha, np.clip(_resized(work.canvas, size), 0, 1))
-            work.alpha = alpha
-        work.mask = None if work.mask is None else _shrunk_mask(work.mask, size)
-        work.steps.append(Step("resize", f"{size[1]}x{size[0]}").because("to reach the size asked for"))
-
-
-def _begin(job: Job) -> _Work:
-    picture = job.picture
-    unit = unit_of(picture.pixels)
-    canvas = picture.pixels if unit == 1.0 else picture.pixels / np.float32(unit)
-    return _Work(job, canvas, picture.alpha, job.mask, unit)
-
-
-def _finish(work: _Work) -> Outcome:
-    picture = work.job.picture
-    warnings = tuple(dict.fromkeys(work.warnings))
-    if work.canvas is picture.pixels:
-        return Outcome(picture, tuple(work.steps), work.mask, warnings)
-    pixels = convert(work.canvas, picture.pixels.dtype)
-    if work.unit != 1.0:
-        pixels = pixels * np.float32(work.unit)
-    height, width = pixels.shape[:2]
-    restored = dataclasses.replace(
-        picture,
-        pixels=pixels,
-        alpha=work.alpha,
-        info=dataclasses.replace(picture.info, width=width, height=height),
-    )
-    return Outcome(restored, tuple(work.steps), work.mask, warnings)
-
-
-def _require_masks(step: Step, works: Sequence[_Work]) -> None:
+def _require_masks(step: Step, works: Sequence[Work]) -> None:
     for work in works:
         if work.mask is None:
             raise PictureError(
@@ -475,26 +329,17 @@ def _require_masks(step: Step, works: Sequence[_Work]) -> None:
             )
 
 
-def _is_plain(alpha: NDArray[Any] | None) -> bool:
-    """Whether alpha has one value throughout and is not 0, so that colours need no premultiplying."""
-    return alpha is None or (alpha.size > 0 and bool(alpha.flat[0] != 0) and bool((alpha == alpha.flat[0]).all()))
-
-
-def _canvas_for(frame: Frame, dtype: DTypeLike, scale: int, geometry: Geometry) -> NDArray[Any]:
-    if geometry.needs_mask:  # tiles without a hole are not visited
+def _canvas_for(frame: Frame, dtype: DTypeLike, geometry: Geometry) -> NDArray[Any]:
+    if geometry.needs_mask and geometry.scale == 1:  # tiles without a hole are not visited
         return convert(frame.canvas, dtype)
     height, width, channels = frame.canvas.shape
-    return np.empty((height * scale, width * scale, channels), dtype)
+    return np.empty((height * geometry.scale, width * geometry.scale, channels), dtype)
 
 
-def _resized(canvas: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Resample ``(H, W, C)`` to ``(height, width)``, as float32."""
-    if canvas.shape[:2] == size:
-        return convert(canvas, np.float32)
-    return resize(to_tensor(canvas)[None], size)[0].permute(1, 2, 0).contiguous().numpy()
+def _crop_frame(work: Work, canvas: NDArray[Any], crop: Crop, size: tuple[int, int]) -> Frame:
+    mask = None if work.mask is None else shrunk_mask(work.mask[crop.slices], size)
+    return work.frame(resized(canvas[crop.slices], size).clip(0, 1), mask)
 
 
-def _shrunk_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Resample a mask so that whatever touches a hole is part of it."""
-    tensor = torch.from_numpy(mask)[None, None].float()
-    return torch.nn.functional.adaptive_max_pool2d(tensor, size)[0, 0].numpy() > 0
+def _repeated(plane: NDArray[Any], scale: int) -> NDArray[Any]:
+    return plane.repeat(scale, axis=0).repeat(scale, axis=1)
