@@ -57,19 +57,24 @@ class Degrading:
     def _degrade(self, job: Job) -> Outcome:
         picture = job.picture
         unit = unit_of(picture.pixels)
-        visible = covered(picture.pixels, hidden_pixels(picture.alpha))
+        hidden = hidden_pixels(picture.alpha)
+        visible = covered(picture.pixels, hidden)
         image = to_tensor(visible if unit == 1.0 else visible / np.float32(unit)).expand(3, -1, -1)
         masks = None if job.mask is None else torch.from_numpy(job.mask.astype(np.float32))[None, None]
         degraded = self._recipe(image[None], torch.tensor([job.seed]), masks)
         pixels = to_array(degraded.images[0], picture.pixels.shape[2], picture.pixels.dtype)
+        if unit != 1.0:
+            pixels *= np.float32(unit)
         height, width = pixels.shape[:2]
         alpha = picture.alpha
+        if hidden is not None and hidden.shape == (height, width):
+            pixels[hidden] = picture.pixels[hidden]
         if alpha is not None and alpha.shape != (height, width):
             shrunk = resize(to_tensor(alpha[..., None])[None], (height, width))[0]
             alpha = to_array(shrunk, 1, alpha.dtype)[..., 0]
         damaged = dataclasses.replace(
             picture,
-            pixels=pixels if unit == 1.0 else pixels * np.float32(unit),
+            pixels=pixels,
             alpha=alpha,
             info=dataclasses.replace(picture.info, width=width, height=height),
         )

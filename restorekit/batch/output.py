@@ -3,85 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
-import os
 import queue
 import threading
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from restorekit.batch.manifest import Manifest, Record
-from restorekit.errors import OutputError, PictureError, RestorekitError
+from restorekit.errors import OutputError
+from restorekit.files import sync_folder, write_error
 
-__all__ = ["Committer", "Finished", "remove_leftovers", "sync_folder", "write_aside"]
-
-#: What cannot be written now cannot be written for the next picture either.
-_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
-
-
-def write_aside(target: Path, data: bytes, tag: str, times: tuple[int, int] | None = None) -> Path:
-    """Write ``data`` to a synced file of its own in the target's folder, and return its path.
-
-    Parameters
-    ----------
-    target : Path
-        Where the file is to be renamed to later; its folder is created.
-    data : bytes
-        The content.
-    tag : str
-        Tells the leftovers of one run from another's, see `remove_leftovers`.
-    times : tuple of int, optional
-        Access and modification time in nanoseconds.
-
-    Raises
-    ------
-    OutputError
-        No file can be written any more: the disk is full, say. Nothing of this one remains.
-    PictureError
-        This file cannot be written. Nothing of it remains.
-    """
-    aside = target.with_name(f".restorekit{tag}-{uuid.uuid4().hex}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if times is not None:
-            os.utime(aside, ns=times)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise _write_error(target, error) from error
-    return aside
-
-
-def remove_leftovers(folders: Sequence[Path], tag: str) -> None:
-    """Delete what a killed run of the same tag had written aside."""
-    for folder in folders:
-        for leftover in folder.glob(f".restorekit{tag}-*.partial"):
-            leftover.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames within a folder durable, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_error(path: Path, error: OSError) -> RestorekitError:
-    """Tell what ends the run (a full disk) from what concerns one picture (a name that is too long)."""
-    problem = f"cannot be written ({error.strerror or error})"
-    if error.errno in _FATAL:
-        return OutputError(path, problem, "free some space and run the same command again")
-    return PictureError(path, problem, "check its name and the permissions of its folder")
+__all__ = ["Committer", "Finished"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +101,7 @@ class Committer:
                 aside.replace(target)
             except OSError as error:
                 item.discard()
-                failure = _write_error(target, error)
+                failure = write_error(target, error)
                 if isinstance(failure, OutputError):
                     raise failure from error
                 return dataclasses.replace(item.record, status="failed", reason=failure.reason, output_sha256="")

@@ -22,11 +22,12 @@ from restorekit.batch.chain import Chain, NetworkThread
 from restorekit.batch.manifest import Record
 from restorekit.batch.masks import read_mask
 from restorekit.batch.options import BatchOptions
-from restorekit.batch.output import Finished, write_aside
+from restorekit.batch.output import Finished
 from restorekit.batch.plan import Item, written_format
 from restorekit.batch.report import Preview, preview
 from restorekit.contract import PictureInfo
 from restorekit.errors import OutputError, PictureError, RestorekitError
+from restorekit.files import write_aside
 from restorekit.images import Picture
 from restorekit.inference import Job
 from restorekit.inference.executor import Cancelled

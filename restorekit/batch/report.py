@@ -10,8 +10,7 @@ import base64
 import functools
 import hashlib
 import os
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,8 @@ from markupsafe import Markup
 
 from restorekit import images
 from restorekit.batch.previews import Preview, preview
-from restorekit.errors import OutputError, RestorekitError
+from restorekit.errors import RestorekitError
+from restorekit.files import replace_file
 
 __all__ = ["Entry", "Preview", "Summary", "preview", "write_report"]
 
@@ -167,7 +167,7 @@ def write_report(
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    _replace(path, (chunk.encode() for chunk in chunks))
+    replace_file(path, (chunk.encode() for chunk in chunks))
 
 
 def _previews(entries: Sequence[Entry], thumbnail: int, limit: int) -> dict[int, Preview | None]:
@@ -283,20 +283,3 @@ def _link(path: Path | None, folder: Path) -> str:
     if path.is_relative_to(folder):
         return "./" + quote(os.fsencode(path.relative_to(folder).as_posix()))
     return path.as_uri()
-
-
-def _replace(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write aside and rename."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        try:
-            with aside.open("xb") as file:
-                file.writelines(chunks)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, path)  # noqa: PTH105
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        problem = f"the report cannot be written ({error.strerror or error})"
-        raise OutputError(path, problem, "free some space there or make the folder writable") from error

@@ -18,12 +18,12 @@ from restorekit.batch.chain import Chain, NetworkThread
 from restorekit.batch.lock import locked
 from restorekit.batch.manifest import History, Manifest, Record, read_history
 from restorekit.batch.options import BatchOptions
-from restorekit.batch.output import remove_leftovers
 from restorekit.batch.pipeline import Pipeline, PixelBudget, checksum
 from restorekit.batch.plan import Plan, Shard, make_plan
 from restorekit.batch.report import Entry, Preview, Summary, write_report
 from restorekit.batch.workers import Listener, Silent, Stop, work_through
 from restorekit.errors import OutputError, UsageError
+from restorekit.files import remove_leftovers
 from restorekit.inference import Runtime
 from restorekit.registry import Registry
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from restorekit.cli import degrade, generators, info, plugins, restore, train, weights
+from restorekit.cli import degrade, generate, generators, info, plugins, restore, train, weights
 from restorekit.errors import RestorekitError
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command()(restore.restore)
 app.command()(degrade.degrade)
 app.command()(train.train)
+app.command()(generate.generate)
 app.command()(generators.generators)
 app.command()(plugins.plugins)
 app.command()(info.info)

@@ -54,7 +54,7 @@ def generate(
     drawing = sampling.Drawing(loaded, choose_runtime(device, precision), labels or (), truncation, batch_size)
     if interpolate is not None:
         pictures = sampling.interpolated(drawing, count, interpolate, seed)
-        columns = columns or interpolate + 1
+        columns = columns or (interpolate + 1 if count == 2 else interpolate)
     elif traverse is not None:
         pictures = sampling.traversal(drawing, traverse, seed=seed)
         columns = columns or len(pictures) // traverse

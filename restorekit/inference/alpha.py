@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -19,8 +20,8 @@ _BARELY = 1 / 16
 #: Distance from the visible pixels, in pixels, up to which hidden ones are covered with a mirror image.
 _REACH = 32
 
-#: Rows that nearest visible pixels are looked for at once: bounds the memory.
-_BAND = 512
+#: Side of the blocks that nearest visible pixels are looked for in: bounds the memory, and most hold no rim at all.
+_BLOCK = 256
 
 
 def is_uniform(alpha: NDArray[Any] | None) -> bool:
@@ -56,31 +57,33 @@ def covered(pixels: NDArray[Any], hidden: NDArray[np.bool_] | None) -> NDArray[A
     """
     if hidden is None or hidden.all():
         return pixels
-    visible = ~hidden[..., None]
-    mean = np.mean(pixels, axis=(0, 1), where=visible, dtype=np.float64)
-    result = np.where(visible, pixels, (mean if pixels.dtype.kind == "f" else np.rint(mean)).astype(pixels.dtype))
-    for top in range(0, len(pixels), _BAND):
-        # A mirror image lies as far inside as the hidden pixel lies outside.
-        window = slice(max(0, top - 2 * _REACH), top + _BAND + 2 * _REACH)
-        own = slice(top, top + _BAND)
-        if hidden[own].any():
-            offset = top - window.start
-            _mirror(pixels[window], hidden[window], result[own], offset)
+    mean = np.array(cv2.mean(np.ascontiguousarray(pixels), (~hidden).view(np.uint8))[: pixels.shape[2]])
+    result = pixels.copy()
+    colour = (mean if pixels.dtype.kind == "f" else np.rint(mean)).astype(pixels.dtype)
+    np.copyto(result, colour, where=hidden[..., None])
+    for top in range(0, hidden.shape[0], _BLOCK):
+        for left in range(0, hidden.shape[1], _BLOCK):
+            _mirror(pixels, hidden, result, top, left)
     return result
 
 
-def _mirror(pixels: NDArray[Any], hidden: NDArray[np.bool_], result: NDArray[Any], offset: int) -> None:
-    """Write mirror images over the hidden pixels near visible ones into rows ``offset`` and following."""
-    if hidden.all():
+def _mirror(pixels: NDArray[Any], hidden: NDArray[np.bool_], result: NDArray[Any], top: int, left: int) -> None:
+    """Write mirror images over the hidden pixels near visible ones in one block of the result."""
+    # A mirror image lies as far inside as the hidden pixel lies outside.
+    y0, x0 = max(0, top - 2 * _REACH), max(0, left - 2 * _REACH)
+    around = np.s_[y0 : top + _BLOCK + 2 * _REACH, x0 : left + _BLOCK + 2 * _REACH]
+    block = np.s_[top - y0 : top - y0 + _BLOCK, left - x0 : left - x0 + _BLOCK]
+    pixels, hidden = pixels[around], hidden[around]
+    if not hidden[block].any() or hidden.all():
         return
     distance, nearest = ndimage.distance_transform_edt(hidden, return_indices=True)  # pyright: ignore
-    near = (distance > 0) & (distance <= _REACH)
-    near[:offset] = near[offset + len(result) :] = False
+    near = np.zeros(hidden.shape, bool)
+    near[block] = (distance[block] > 0) & (distance[block] <= _REACH)
     ys, xs = np.nonzero(near)
     rim_y, rim_x = nearest[0][ys, xs], nearest[1][ys, xs]
-    y, x = np.clip(2 * rim_y - ys, 0, len(hidden) - 1), np.clip(2 * rim_x - xs, 0, hidden.shape[1] - 1)
+    y, x = np.clip(2 * rim_y - ys, 0, hidden.shape[0] - 1), np.clip(2 * rim_x - xs, 0, hidden.shape[1] - 1)
     thin = hidden[y, x]  # the mirror image of something thin lies on its other side
-    result[ys - offset, xs] = pixels[np.where(thin, rim_y, y), np.where(thin, rim_x, x)]
+    result[y0 + ys, x0 + xs] = pixels[np.where(thin, rim_y, y), np.where(thin, rim_x, x)]
 
 
 def premultiply(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[np.float32]:

@@ -252,7 +252,8 @@ class Restoration:
         restored = self._run(executor, frames, [work.dtype if last else np.float32 for work in works], inpaints)
         for work, canvas, unseen in zip(works, restored, hidden, strict=True):
             if scale == 1 and unseen is not None:
-                canvas[unseen] = convert(work.canvas[unseen], canvas.dtype)
+                kept = work.canvas if work.canvas.dtype == canvas.dtype else convert(work.canvas, canvas.dtype)
+                np.copyto(canvas, kept, where=unseen[..., None])
             if scale > 1:
                 work.alpha = self._enlarged_alpha(executor, work)
                 work.mask = None if work.mask is None else _repeated(work.mask, scale)

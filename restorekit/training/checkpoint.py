@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from restorekit.batch.output import sync_folder
 from restorekit.errors import NotAvailable, OutputError
+from restorekit.files import sync_folder
 from restorekit.training.update import Updater
 
 __all__ = ["circumstances", "latest", "load_checkpoint", "prune", "save_checkpoint"]

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restorekit.files import replace_file
+
 __all__ = ["Journal", "draw_curves", "grid"]
 
 _GREY, _INK, _BLUE = (225, 225, 225), (60, 60, 60), (180, 110, 30)
@@ -32,10 +34,8 @@ class Journal:
     def __init__(self, folder: Path, step: int = 0):
         self._folder = folder
         self._path = folder / "log.jsonl"
-        self._kept = [line for line in read_log(self._path) if line["step"] <= step]
-        aside = self._path.with_suffix(".partial")
-        aside.write_text("".join(json.dumps(line) + "\n" for line in self._kept))
-        aside.replace(self._path)
+        kept = [line for line in read_log(self._path) if line["step"] <= step]
+        replace_file(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._writer = _tensorboard(folder)
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:

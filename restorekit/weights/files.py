@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import os
 import stat
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from restorekit.errors import NotAvailable, OutputError
+from restorekit.errors import NotAvailable
+from restorekit.files import replace_file
 from restorekit.weights.header import KEY, Header, header_of
 from restorekit.weights.layout import (
     DTYPES,
@@ -227,35 +226,8 @@ def write(path: str | os.PathLike[str], header: Header, tensors: Mapping[str, Te
         header_of(parse_layout(data[PREFIX : PREFIX + length], len(data)))
     except LayoutError as error:
         raise ValueError(f"the file {error}") from error
-    replace_file(path, data)
+    replace_file(Path(path), data)
     return header
-
-
-def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` aside, sync it and rename it: whoever looks sees the old file or the new one, both whole.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written; nothing of it remains.
-    """
-    target = Path(path)
-    aside = target.with_name(f".restorekit-{uuid.uuid4().hex}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(target)
-        _sync_folder(target.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        way_out = "check the space and the permissions there"
-        raise OutputError(target, f"cannot be written ({error.strerror or error})", way_out) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -321,15 +293,3 @@ def _tensors_sha256(tensors: Iterable[tuple[str, str, tuple[int, ...], memoryvie
         digest.update(json.dumps([name, dtype, shape]).encode() + b"\n")
         digest.update(data)
     return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

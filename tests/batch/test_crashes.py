@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from restorekit.batch import output as output_module
+from restorekit import files as output_module
 from restorekit.batch import restore as batch
 from restorekit.batch.manifest import read_history
 from restorekit.batch.restore import Options

@@ -287,7 +287,8 @@ def test_an_older_report_survives_a_failed_write(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_folder_is_told_in_one_line(tmp_path):
+def test_a_folder_that_cannot_be_is_told_in_one_line(tmp_path):
+    (tmp_path / "gone").write_text("a file")
     with pytest.raises(OutputError, match="cannot be written"):
         write_report(tmp_path / "gone" / "report.html", SUMMARY, [])
 
