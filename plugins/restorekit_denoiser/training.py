@@ -67,4 +67,4 @@ class Training:
         """Show each sample damaged, restored and clean, side by side."""
         assert batch.targets is not None
         restored = self.generator.restore(batch)
-        return torch.stack([batch.images, restored, batch.targets], dim=1)[:6].flatten(0, 1)
+        return torch.cat([batch.images, restored, batch.targets], dim=3)[:8]

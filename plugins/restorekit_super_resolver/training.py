@@ -69,7 +69,7 @@ class Pixelwise:
         """Show each sample small, restored and sharp, side by side."""
         images = batch.images[:6]
         small = F.interpolate(images, scale_factor=self.generator.config.scale, mode="nearest")
-        return torch.stack([small, self.generator(images), _sharp(batch)[:6]], dim=1).flatten(0, 1)
+        return torch.cat([small, self.generator(images), _sharp(batch)[:6]], dim=3)
 
 
 class Adversarial(Pixelwise):

@@ -31,8 +31,8 @@ def smoke_data() -> Source:
 def smoke_settings(spec: GeneratorSpec) -> list[str]:
     """Return settings for a minute on a small machine: the spec's own smallest network, few steps."""
     network = resolve(spec, spec.config)
-    small = getattr(network, "smoke", {})
-    fixed = {field.name for field in dataclasses.fields(network)}
-    chosen = [f"network.{key}={value}" for key, value in dict(small).items() if key in fixed]
-    run = ("steps=200", "batch_size=8", f"crop={_SIDE}", "log_every=20", "sample_every=100", "checkpoint_every=100")
-    return [*chosen, *(f"run.{setting}" for setting in run)]
+    small = dict(getattr(network, "smoke", {}))
+    fields = {field.name: field.default for field in dataclasses.fields(network)}
+    crop = small.get("size", fields.get("size", _SIDE))  # networks of one size take pictures of that size
+    run = ("steps=200", "batch_size=8", f"crop={crop}", "log_every=20", "sample_every=100", "checkpoint_every=100")
+    return [*(f"network.{key}={value}" for key, value in small.items()), *(f"run.{setting}" for setting in run)]

@@ -21,9 +21,11 @@ from restorekit.errors import RestorekitError, UsageError
 from restorekit.inference.device import Runtime
 from restorekit.registry import registry
 from restorekit.sources import Sampler
-from restorekit.training import load_plan
+from restorekit.specs import Step
+from restorekit.training import load_plan, train
 from restorekit.training.config import RunConfig
 from restorekit.training.data import Batches, clean_batch
+from restorekit.training.smoke import smoke_data, smoke_settings
 from restorekit.training.update import PATIENCE, Diverged, Updater
 
 from .conftest import RUN, TINY
@@ -230,7 +232,18 @@ def test_every_recipe_that_ships_is_valid(recipe):
     assert dataclasses.is_dataclass(plan.network)
 
 
-def test_every_trainable_has_a_smoke_that_runs(tmp_path, cli):
+@pytest.mark.parametrize("name", [spec.name for spec in registry().generators if spec.trainer])
+def test_every_trainable_has_a_smoke_that_runs(tmp_path, name):
+    spec = registry().spec(name)
+    plan = load_plan(spec, settings=[*smoke_settings(spec), "run.steps=2", "run.sample_every=2"])
+    result = train(plan, smoke_data(), tmp_path / "run", registry=registry(), device="cpu")
+    assert result.steps == 2
+    assert list((tmp_path / "run/samples").iterdir())
+    parameters = sum(p.numel() for p in registry().load(Step(str(result.weights))).generator.parameters())  # pyright: ignore
+    assert parameters < 1_000_000, "a smoke is for small machines"
+
+
+def test_the_smoke_runs_from_the_command_line(tmp_path, cli):
     done = cli("train", "super-resolver", "--smoke", "-o", "run", "--set", "run.steps=5", "--json")
     assert json.loads(done.stdout)["steps"] == 5
     assert "step 5 of 5" in done.stderr
