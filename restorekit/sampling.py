@@ -40,7 +40,7 @@ class Drawing:
     runtime : Runtime
         Device and precision.
     labels : sequence of int, optional
-        Class indices, taken in turn.
+        Class indices, taken in turn; for generators whose configuration has ``classes``.
     truncation : float
         What latents are multiplied by: below 1, pictures are more alike and more typical.
     batch_size : int
@@ -74,11 +74,15 @@ class Drawing:
             generator.to(self.runtime.device).eval()
         if not 0 <= self.truncation <= 10:
             raise UsageError("--truncation", f"{self.truncation:g} is out of range", "choose 0 to 10")
-        classes = getattr(self.loaded.config, "classes", None)
-        if classes == 0 and self.labels:
-            raise UsageError("--label", f"{name} was not trained on classes", "leave it out")
-        if classes and any(not 0 <= label < classes for label in self.labels):
-            raise UsageError("--label", f"has a class that {name} does not know", f"choose 0 to {classes - 1}")
+        if self.labels and not self.classes:
+            raise UsageError("--label", f"this {name} was not trained on classes", "leave it out")
+        if any(not 0 <= label < self.classes for label in self.labels):
+            raise UsageError("--label", f"this {name} knows no such class", f"choose 0 to {self.classes - 1}")
+
+    @property
+    def classes(self) -> int:
+        """How many classes it was trained on: its configuration's ``classes``; 0 for none."""
+        return int(getattr(self.loaded.config, "classes", 0))
 
     def latents(self, seeds: NDArray[np.int64]) -> Tensor:
         """Return the latents of seeds."""
@@ -110,7 +114,7 @@ class Drawing:
 
     def labels_for(self, numbers: Sequence[int]) -> list[int]:
         """Return the labels of samples by number; where none were chosen all classes in turn, if there are any."""
-        labels = self.labels or range(getattr(self.loaded.config, "classes", 0) or 0)
+        labels = self.labels or range(self.classes)
         return [labels[number % len(labels)] for number in numbers] if len(labels) else []
 
 

@@ -24,7 +24,7 @@ def train(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="A folder of pictures, an .npz, a folder with CIFAR-10's binary or MNIST's idx files, or "
+            help="cifar10, mnist or fashion-mnist (downloaded), a folder of pictures, an .npz, a folder with CIFAR-10's binary or MNIST's idx files, or "
             "tile sheets 'FILES#tile=32,classes=10'. Repeat for several folders."
         ),
     ] = None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.sources.arrays import from_cifar, from_idx, from_npz, from_sheets
 from restorekit.sources.folder import FolderSource
+from restorekit.sources.published import PUBLISHED, fetch_set
 from restorekit.sources.sampling import Source
 
 __all__ = ["open_source"]
@@ -20,8 +21,9 @@ def open_source(texts: Sequence[str], split: str = "train") -> Source:
     Parameters
     ----------
     texts : sequence of str
-        One of: folders of pictures; an ``.npz``; a folder with CIFAR-10's binary version or with MNIST's idx files; a
-        pattern of tile sheets ``"sheets/*.webp#tile=32,classes=10"``.
+        One of: ``"cifar10"``, ``"mnist"`` or ``"fashion-mnist"``, which are downloaded; folders of pictures; an
+        ``.npz``; a folder with CIFAR-10's binary version or with MNIST's idx files; a pattern of tile sheets
+        ``"sheets/*.webp#tile=32,classes=10"``.
     split : {"train", "test"}
         Which part, where the data has parts.
 
@@ -37,6 +39,8 @@ def open_source(texts: Sequence[str], split: str = "train") -> Source:
     first, _, options = texts[0].partition("#")
     if options:
         return _sheets(texts[0], first, options)
+    if texts[0] in PUBLISHED and not Path(texts[0]).exists():
+        texts = [str(fetch_set(texts[0]))]
     paths = [Path(text) for text in texts]
     for path in paths:
         if not path.exists():

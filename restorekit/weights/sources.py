@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from restorekit.errors import NotAvailable, OutputError, UsageError
+from restorekit.downloads import cache_folder, download
+from restorekit.errors import NotAvailable, UsageError
 from restorekit.specs import GeneratorSpec, WeightsSource
 
-__all__ = ["CACHE_VARIABLE", "Variant", "cache_folder", "fetch", "locate", "variant", "variants"]
-
-#: Overrides the folder that fetched weights go to.
-CACHE_VARIABLE = "RESTOREKIT_CACHE"
-
-#: Seconds a server may stay silent.
-_TIMEOUT = 30
+__all__ = ["Variant", "fetch", "locate", "variant", "variants"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +67,6 @@ class Variant:
         if self.source.sha256.lower() not in ("", sha256):
             way_out = "delete it and fetch it again" if self.source.url else "install the plugin again"
             raise NotAvailable(self.path, "is not the file that the plugin promises", way_out)
-
-
-def cache_folder() -> Path:
-    """Return where fetched weights are kept: ``RESTOREKIT_CACHE``, or what the system has for such things."""
-    if chosen := os.environ.get(CACHE_VARIABLE, "").strip():
-        return Path(chosen).expanduser().absolute()
-    import pooch
-
-    return Path(pooch.os_cache("restorekit"))
 
 
 def variants(spec: GeneratorSpec) -> tuple[Variant, ...]:
@@ -148,23 +133,8 @@ def fetch(spec: GeneratorSpec, name: str = "", *, progress: Any = None) -> Path:
     wanted = variant(spec, name)
     if not wanted.source.url:
         return wanted.require()
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("ERROR")
-    url, path = wanted.source.url, wanted.path
-    by_hand = f"check the connection, or put the file from {url} at {path}"
-    try:
-        downloader: Any = pooch.HTTPDownloader(progressbar=progress or False, timeout=_TIMEOUT)
-        pooch.retrieve(url, f"sha256:{wanted.source.sha256}", path.name, path.parent, downloader=downloader)
-    except requests.RequestException as error:  # before OSError, which it is one of
-        raise NotAvailable(wanted.name, f"cannot be downloaded ({_told(error)})", by_hand) from error
-    except OSError as error:
-        raise OutputError(path, f"cannot be written ({error.strerror or error})", f"set {CACHE_VARIABLE}") from error
-    except ValueError as error:
-        problem = f"what {url} sends is not what the plugin promises (its checksum is another)"
-        raise NotAvailable(wanted.name, problem, "try again later, or ask the plugin's author") from error
-    return path
+    download(wanted.source.url, f"sha256:{wanted.source.sha256}", wanted.path, wanted.name, progress=progress)
+    return wanted.path
 
 
 def _found(spec: GeneratorSpec, source: WeightsSource) -> Variant:
@@ -184,19 +154,3 @@ def _bundled(source: WeightsSource) -> Path:
 def _cached(spec: GeneratorSpec, source: WeightsSource) -> Path:
     # The checksum in the name: a plugin's next release may fetch another file, and both can be in use.
     return cache_folder() / "weights" / spec.name / f"{source.name}-{source.sha256[:12].lower()}.safetensors"
-
-
-def _told(error: Exception) -> str:
-    """Find what happened at the bottom of a chain of wrapped network errors."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"the server answers {response.status_code}"
-    text = str(error)
-    for known in ("Name or service not known", "Temporary failure in name resolution", "getaddrinfo failed"):
-        if known in text:
-            return "its server is not found"
-    if "timed out" in text.lower():
-        return "its server does not answer"
-    if "refused" in text.lower():
-        return "its server refuses connections"
-    return type(error).__name__

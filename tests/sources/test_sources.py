@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import hashlib
+import http.server
+import io
 import struct
+import tarfile
+import threading
 
 import numpy as np
 import pytest
@@ -14,6 +20,7 @@ from PIL import Image
 from restorekit.errors import NotAvailable, RestorekitError, UsageError
 from restorekit.sources import Sampler, open_source
 from restorekit.sources.arrays import ArraySource
+from restorekit.sources.published import PUBLISHED, PublishedSet
 from restorekit.sources.sampling import sample_seeds, uniforms
 
 RNG = np.random.default_rng(0)
@@ -131,3 +138,62 @@ def test_crops_cover_the_picture_and_pictures_smaller_than_the_crop_are_mirrored
     assert tops == set(range(33))
     small = Sampler(ArraySource("ramp", np.ascontiguousarray(ramp[:10, :10])[None]), 0, 16)
     assert small.batch([0])[0].shape == (1, 16, 16, 3)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serve a folder on the loopback interface."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{running.server_address[1]}/"
+        running.shutdown()
+
+
+def publish(folder, base, monkeypatch, archive: bytes, checksum: str | None = None) -> None:
+    (folder / "set.tar.gz").write_bytes(archive)
+    digest = checksum or hashlib.md5(archive).hexdigest()
+    published = PublishedSet(base, {"set.tar.gz": f"md5:{digest}"}, ("x/data_batch_1.bin", "x/test_batch.bin"))
+    monkeypatch.setitem(PUBLISHED, "cifar10", published)
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def test_a_published_set_is_downloaded_once_checked_and_read(tmp_path, monkeypatch, server):
+    folder, base = server
+    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path / "cache"))
+    record = bytes([7]) + bytes(3 * 32 * 32)
+    files = {"x/data_batch_1.bin": record, "x/test_batch.bin": record * 2, "../evil.bin": b"out"}
+    publish(folder, base, monkeypatch, tar_of(files))
+    source = open_source(["cifar10"])
+    assert source.labels is not None
+    assert (len(source), source.labels.tolist()) == (1, [7])
+    assert not list(tmp_path.rglob("evil.bin"))
+    (folder / "set.tar.gz").unlink()
+    assert len(open_source(["cifar10"], "test")) == 2
+
+
+def test_a_download_with_another_checksum_is_refused(tmp_path, monkeypatch, server):
+    folder, base = server
+    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path / "cache"))
+    publish(folder, base, monkeypatch, b"something else", "0" * 32)
+    with pytest.raises(NotAvailable, match="checksum is another"):
+        open_source(["cifar10"])
+
+
+def test_without_a_network_one_line_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESTOREKIT_CACHE", str(tmp_path / "cache"))
+    publish(tmp_path, "http://127.0.0.1:9/", monkeypatch, b"")
+    with pytest.raises(NotAvailable, match=r"cifar10: cannot be downloaded.*put the file from http://127") as caught:
+        open_source(["cifar10"])
+    assert "\n" not in str(caught.value)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from restorekit.downloads import cache_folder
 from restorekit.errors import NotAvailable, OutputError, UsageError
 from restorekit.specs import WeightsSource
-from restorekit.weights.sources import cache_folder, fetch, variants
+from restorekit.weights.sources import fetch, variants
 
 from .conftest import registry_of, save_tiny
 from .tiny import BUNDLED, tiny_spec
