@@ -24,8 +24,8 @@ def train(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="cifar10, mnist or fashion-mnist (downloaded), a folder of pictures, an .npz, a folder with CIFAR-10's binary or MNIST's idx files, or "
-            "tile sheets 'FILES#tile=32,classes=10'. Repeat for several folders."
+            help="A folder of pictures, an .npz, a folder with CIFAR-10's binary or MNIST's idx files, tile sheets "
+            "'FILES#tile=32,classes=10', or cifar10, mnist, fashion-mnist (downloaded). Repeat for several folders."
         ),
     ] = None,
     validation: Annotated[list[str] | None, typer.Option(help="Pictures to measure on, in the same forms.")] = None,

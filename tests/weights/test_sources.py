@@ -41,7 +41,7 @@ def test_weights_are_fetched_once_and_load_from_the_cache(server, cache):
 def test_a_download_that_is_not_the_promised_file_is_not_kept(server, cache):
     folder, url, _ = server
     (folder / "w.safetensors").write_bytes(b"an error page")
-    with pytest.raises(NotAvailable, match="is not what the plugin promises"):
+    with pytest.raises(NotAvailable, match="is not what it should be"):
         fetch(remote(f"{url}/w.safetensors", "0" * 64))
     assert not [file for file in cache.rglob("*") if file.is_file()]
 
