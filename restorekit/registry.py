@@ -155,6 +155,9 @@ class Registry:
         if path is not None:
             return self._load_weights(step, path)
         spec = self.spec(step.name)
+        if spec.trainer:
+            way_out = f"teach it with `restorekit train {spec.name}`, and name the weights file instead"
+            raise NotAvailable(str(step), "has not learned anything yet: no weights come with it", way_out)
         config_class = resolve(spec, spec.config)
         config_values, settings_values = split(step, spec, config_class, _settings_class(spec))
         config = validated(step, config_class, config_values)

@@ -90,7 +90,9 @@ def hole_depth(mask: NDArray[np.bool_]) -> float:
 
 def _step(request: Request, task: str, wanted: Sequence[str], amount: str, reason: str) -> Step | None:
     """Return the first wanted step that is installed, else any generator of the task, else none."""
-    installed = {spec.name: spec for spec in request.generators if task in spec.tasks}
+    # A network that nobody has taught yet would only do harm.
+    able = (spec for spec in request.generators if spec.weights or not spec.trainer)
+    installed = {spec.name: spec for spec in able if task in spec.tasks}
     for text in wanted:
         step = Step.parse(text.format(amount))
         if step.name in installed:

@@ -106,7 +106,7 @@ class Progress:
                 self._bar.console.print(_printable(line, sys.stderr), markup=False, highlight=False)
         if self._bar is not None:
             self._bar.update(self._task, completed=finished, rate=f"{rate:.1f} pictures/s")
-        elif now - self._told >= self._every:
+        elif now - self._told >= self._every and finished < self._total:
             self._told = now
             left = (self._total - finished) / rate
             say(f"{finished} of {self._total} pictures {self._verb}, {rate:.1f} a second, about {left:.0f} s left")

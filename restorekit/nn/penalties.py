@@ -55,7 +55,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     ----------
     Gulrajani et al. 2017, "Improved training of Wasserstein GANs".
     """
-    between = torch.lerp(fake.detach(), real.detach(), places.to(real.dtype)[:, None, None, None]).requires_grad_()
+    weights = places.float()[:, None, None, None]
+    between = torch.lerp(fake.detach().float(), real.detach().float(), weights).requires_grad_()
     # The root has no derivative at 0, where a critic that has learned nothing is.
     norms = torch.sqrt(squared_gradients(critic(between), between) + 1e-12)
     return (norms - 1).square().mean()

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from restorekit.contract import Batch, Phase
-from restorekit.errors import RestorekitError, UsageError
+from restorekit.errors import NotAvailable, RestorekitError, UsageError
 from restorekit.inference.device import Runtime
 from restorekit.registry import registry
 from restorekit.sources import Sampler
@@ -67,6 +67,11 @@ def test_trained_weights_restore_pictures_from_the_command_line(tmp_path, teach,
     Image.fromarray(photo).save(tmp_path / "a.png")
     cli("restore", "a.png", "-o", "out", "--with", tmp_path / "run/weights.safetensors")
     assert Image.open(tmp_path / "out/a.png").size == (photo.shape[1] * 2, photo.shape[0] * 2)
+
+
+def test_a_network_that_was_never_taught_restores_nothing():
+    with pytest.raises(NotAvailable, match="restorekit train denoiser"):
+        registry().load("denoiser")
 
 
 def test_two_processes_learn_what_one_does_with_the_same_global_batch(tmp_path, tiles):
