@@ -35,6 +35,7 @@ def bare_loop(source: Path, target: Path, step: str) -> None:
     cv2.setNumThreads(1)
     for path in sorted(source.iterdir()):
         bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        assert bgr is not None
         image = torch.from_numpy(np.ascontiguousarray(bgr[..., ::-1])).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad():
             restored = restorer.restore(Batch(image))[0].clamp(0, 1).mul(255).round().byte()

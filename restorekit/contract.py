@@ -2,7 +2,9 @@
 
 A picture inside restorekit is always RGB, NCHW on tensors, float in [0, 1]. The core does cropping, padding, tiling,
 stitching, precision, memory format and device; generators see clean tensors. An object satisfies as many of the
-protocols below as it has methods for; it inherits from none of them.
+protocols below as it has methods for; it inherits from none of them. One that is a ``torch.nn.Module``, or has
+``networks()`` returning some by name, is moved to the device, put into evaluation mode and computed in the run's
+precision; others are called in float32.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restorekit.files import replace_file
+from restorekit.sampling import contact_sheet
 
-__all__ = ["Journal", "draw_curves", "grid"]
+__all__ = ["Journal", "draw_curves"]
 
 _GREY, _INK, _BLUE = (225, 225, 225), (60, 60, 60), (180, 110, 30)
 
@@ -51,7 +52,8 @@ class Journal:
         """Write ``samples/step-....png``: a grid of ``(N, 3, H, W)`` in [0, 1]."""
         path = self._folder / "samples" / f"step-{step:09d}.png"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(cv2.imencode(".png", grid(images)[..., ::-1])[1].tobytes())
+        tiles = images.detach().float().clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).numpy()
+        path.write_bytes(cv2.imencode(".png", contact_sheet(tiles)[..., ::-1])[1].tobytes())
 
     def close(self) -> None:
         """Draw ``curves.png``."""
@@ -73,18 +75,6 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
-
-
-def grid(images: Tensor) -> NDArray[np.uint8]:
-    """Lay ``(N, 3, H, W)`` in [0, 1] out in rows, about as wide as high, as ``(H', W', 3)`` uint8."""
-    tiles = images.detach().float().clamp(0, 1).mul(255).round().byte().cpu().permute(0, 2, 3, 1).numpy()
-    columns = max(1, math.ceil(math.sqrt(len(tiles) * tiles.shape[1] / tiles.shape[2])))
-    rows = -(-len(tiles) // columns)
-    sheet = np.full((rows * (tiles.shape[1] + 2) - 2, columns * (tiles.shape[2] + 2) - 2, 3), 255, np.uint8)
-    for number, tile in enumerate(tiles):
-        y, x = number // columns * (tiles.shape[1] + 2), number % columns * (tiles.shape[2] + 2)
-        sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
-    return sheet
 
 
 def draw_curves(lines: list[dict[str, Any]]) -> NDArray[np.uint8]:

@@ -35,7 +35,7 @@ class Restores:
     """A restorer made of one function of a batch."""
 
     function: Callable[[Batch], Tensor]
-    geometry: Geometry = Geometry(halo=0)
+    geometry: Geometry = dataclasses.field(default_factory=lambda: Geometry(halo=0))
 
     def restore(self, batch: Batch) -> Tensor:
         return self.function(batch)

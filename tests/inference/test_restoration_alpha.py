@@ -1,5 +1,7 @@
 """Transparent pictures: nothing hidden bleeds into what is seen, no halos at soft edges, alpha is never lost."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,14 +11,36 @@ from restorekit.contract import Geometry
 from restorekit.inference import Target
 from restorekit.inference.alpha import covered, hidden_pixels
 
-from .fakes import BLUR, DOUBLE, Restores, any_picture, borrowed, identity, kinds, noise, picture, restored, seeds, sides
+from .fakes import (
+    BLUR,
+    DOUBLE,
+    Restores,
+    any_picture,
+    borrowed,
+    identity,
+    kinds,
+    noise,
+    picture,
+    restored,
+    seeds,
+    sides,
+)
 
-STEPS = {
+STEPS: dict[str, Any] = {
     "blur": BLUR,
     "double": DOUBLE,
     "sized": Restores(identity, Geometry(size=(20, 24))),
 }
-INSTALLED = ["median:5", "bilateral:20", "nlmeans:10", "sliding-dct:10", "tv:0.1", "unsharp:1", "bicubic:2", "lanczos:3"]
+INSTALLED = [
+    "median:5",
+    "bilateral:20",
+    "nlmeans:10",
+    "sliding-dct:10",
+    "tv:0.1",
+    "unsharp:1",
+    "bicubic:2",
+    "lanczos:3",
+]
 
 
 def disc(height: int = 60, width: int = 70, soft: float = 6.0) -> np.ndarray:
@@ -40,7 +64,7 @@ def test_a_disc_of_one_colour_keeps_its_colour_up_to_its_soft_edge(step, target)
     garbage = np.where(alpha[..., None] > 0, colour, noise(0, (60, 70, 3), np.uint8))
     result = restored(picture(garbage, alpha), step, **STEPS, target=target)
     for backdrop in (0.0, 1.0):
-        visible = result.alpha[..., None] / 255
+        visible = result.alpha[..., None] / 255  # pyright: ignore[reportOptionalSubscript]
         expected = colour * visible + 255 * backdrop * (1 - visible)
         assert np.abs(over(result, backdrop) - expected).max() <= 1.0
 

@@ -12,7 +12,21 @@ from restorekit.contract import Geometry
 from restorekit.inference import Target
 from restorekit.inference.device import Runtime
 
-from .fakes import BLUR, CPU, DOUBLE, Restores, any_picture, identity, invert, kinds, outcome, picture, restored, seeds, sides
+from .fakes import (
+    BLUR,
+    CPU,
+    DOUBLE,
+    Restores,
+    any_picture,
+    identity,
+    invert,
+    kinds,
+    outcome,
+    picture,
+    restored,
+    seeds,
+    sides,
+)
 
 WAYS = {
     "tiled": Geometry(halo=0),

@@ -1,6 +1,7 @@
 """Chains as a whole: planners, failures that stay alone, the same bytes every time, threads."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -242,9 +243,7 @@ def same(results, expected):
 def test_a_picture_becomes_the_same_alone_with_others_in_any_order_and_in_threads(name):
     steps, choices = CHAINS[name]
     jobs = many(12)
-    alone = [
-        restoration(steps, **choices, **generators(), batch_size=3).restore([each])[0] for each in jobs
-    ]
+    alone = [restoration(steps, **choices, **generators(), batch_size=3).restore([each])[0] for each in jobs]
     chain = restoration(steps, **choices, **generators(), batch_size=3)
     same(chain.restore(jobs), alone)
     same(chain.restore(jobs[::-1]), alone[::-1])
@@ -267,6 +266,7 @@ def test_a_generator_is_loaded_once_however_many_threads_ask():
 
     def slow(step):
         loads.append(str(step))
+        time.sleep(0.05)
         return load(step)
 
     object.__setattr__(chain, "_registry", type("Slow", (), {"load": staticmethod(slow), "generators": ()})())

@@ -1,5 +1,8 @@
 """Size and strength: the target is reached exactly, by the generator where it can; strength blends."""
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -84,13 +87,13 @@ def test_a_resized_mask_covers_whatever_touches_a_hole():
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 65.0, float("nan"), float("inf")])
 def test_a_scale_that_makes_no_picture_is_refused(scale):
-    with pytest.raises(UsageError, match="--scale: .* is out of range; give a number above 0, at most 64"):
+    with pytest.raises(UsageError, match=r"--scale: .* is out of range; give a number above 0, at most 64"):
         Target(scale)
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (-3, 4), (70_000, 5), (5,), (5, 5, 3)])
 def test_a_size_that_makes_no_picture_is_refused(size):
-    with pytest.raises(UsageError, match="--size: .* is out of range"):
+    with pytest.raises(UsageError, match=r"--size: .* is out of range"):
         Target(size=size)
 
 
@@ -104,14 +107,14 @@ def test_a_strength_out_of_range_is_refused(strength):
 @given(seeds, kinds, st.lists(st.floats(0, 1), min_size=2, max_size=4), st.sampled_from(["blur", "sized"]))
 def test_more_strength_is_never_less_change(seed, kind, strengths, step):
     given_ = any_picture(seed, 24, 20, kind)
-    generators = {"blur": BLUR, "sized": Restores(invert, Geometry(size=(24, 20)))}
+    generators: dict[str, Any] = {"blur": BLUR, "sized": Restores(invert, Geometry(size=(24, 20)))}
     changes = [
         np.abs(restored(given_, step, **generators, strength=strength).pixels.astype(float) - given_.pixels)
         for strength in (0.0, *sorted(strengths), 1.0)
     ]
     assert not changes[0].any()
     tolerance = 1e-6 if kind[0] == np.float32 else 0
-    for less, more in zip(changes, changes[1:], strict=False):
+    for less, more in itertools.pairwise(changes):
         assert (less <= more + tolerance).all()
 
 

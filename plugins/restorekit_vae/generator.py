@@ -1,0 +1,197 @@
+"""The VAE: pictures to latents and back, and how probable it finds pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restorekit.nn.blending import poisson_blend
+from restorekit.nn.chance import normals, uniforms
+from restorekit.plugin import Batch, Geometry, UsageError
+from restorekit_vae.config import Settings, VAEConfig
+from restorekit_vae.mixture import Mixture
+from restorekit_vae.networks import build_decoder, build_encoder
+
+__all__ = ["VAE"]
+
+#: Independent uses of a sample's seed; the ones from `_IMPORTANCE` on are IWAE's samples.
+_PRIOR, _MIXTURE, _POSTERIOR, _DATA, _IMPORTANCE = 0, 1, 4, 5, 16
+#: Natural logarithms of a posterior's variance stay within this of 0: beyond it float32 has no use for them.
+_LARGEST_LOG_VARIANCE = 15.0
+
+
+class VAE(nn.Module):
+    """A variational autoencoder (Kingma and Welling 2014).
+
+    Parameters
+    ----------
+    config : VAEConfig
+        What network, and what it takes pictures for.
+    """
+
+    spread: Tensor
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        self.config = config
+        self.geometry = Geometry(size=(config.size, config.size))
+        self.encoder = build_encoder(config)
+        self.decoder = build_decoder(config)
+        self.mixture = Mixture(config.components, config.latent) if config.components else None
+        self.log_sigma = nn.Parameter(torch.tensor(math.log(config.sigma)), requires_grad=config.learned_sigma)
+        #: Standard deviation of the posteriors' means in each dimension, of the data: 0 where a latent is not used.
+        self.register_buffer("spread", torch.ones(config.latent))
+
+    def observed(self, batch: Batch) -> Tensor:
+        """Return the values that the likelihood is of: ``(N, channels, H, W)`` in [0, 1], see ``VAEConfig.data``."""
+        values = self._channels(batch.images.float())
+        if self.config.data == "threshold":
+            return (values >= 0.5).float()
+        if self.config.data == "sampled":
+            draws = uniforms(_seeds(batch), values[0].numel(), _DATA).to(values.device)
+            return (draws.view(values.shape) < values).float()
+        return values
+
+    def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(N, latent)`` means and log-variances of the posteriors of ``(N, channels, H, W)`` in [0, 1]."""
+        mean, log_variance = self.encoder(values * 2 - 1).float().chunk(2, dim=1)
+        return mean, _LARGEST_LOG_VARIANCE * torch.tanh(log_variance / _LARGEST_LOG_VARIANCE)
+
+    def log_likelihood(self, values: Tensor, latents: Tensor) -> Tensor:
+        """Return ``(N,)`` nats: the log-probability (of a Gaussian, log-density) of pictures, given their latents."""
+        raw = self.decoder(latents).float()
+        if self.config.likelihood == "bernoulli":
+            return -F.binary_cross_entropy_with_logits(raw, values, reduction="none").flatten(1).sum(dim=1)
+        deviation = (values - torch.sigmoid(raw)) * torch.exp(-self.log_sigma)
+        return (-deviation.square() / 2 - self.log_sigma - math.log(2 * math.pi) / 2).flatten(1).sum(dim=1)
+
+    def bound(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the two parts of the evidence lower bound, in nats.
+
+        Returns
+        -------
+        likelihood : Tensor
+            ``(N,)`` at one posterior sample a picture, drawn from its seed.
+        divergence : Tensor
+            ``(N, latent)`` of the posterior from the prior, which the bound subtracts.
+        """
+        values = self.observed(batch)
+        mean, log_variance = self.encode(values)
+        noise = normals(_seeds(batch), self.config.latent, _POSTERIOR).to(mean)
+        likelihood = self.log_likelihood(values, mean + torch.exp(log_variance / 2) * noise)
+        return likelihood, (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+
+    @torch.no_grad()
+    def elbo(self, batch: Batch) -> Tensor:
+        """Return ``(N,)`` evidence lower bounds in nats, at beta 1, of the values as ``VAEConfig.data`` makes them."""
+        likelihood, divergence = self.bound(batch)
+        return likelihood - divergence.sum(dim=1)
+
+    @torch.no_grad()
+    def iwae(self, batch: Batch, samples: int = 100) -> Tensor:
+        """Return ``(N,)`` importance-weighted bounds in nats, tighter with more samples (Burda et al. 2016).
+
+        Parameters
+        ----------
+        batch : Batch
+            With seeds.
+        samples : int
+            Posterior samples a picture.
+        """
+        values = self.observed(batch)
+        mean, log_variance = self.encode(values)
+        weights = []
+        for sample in range(samples):
+            noise = normals(_seeds(batch), self.config.latent, _IMPORTANCE + sample).to(mean)
+            latents = mean + torch.exp(log_variance / 2) * noise
+            # Both densities lack the same constant.
+            ratio = (noise.square() + log_variance - latents.square()).sum(dim=1) / 2
+            weights.append(self.log_likelihood(values, latents) + ratio)
+        return torch.logsumexp(torch.stack(weights), dim=0) - math.log(samples)
+
+    def metrics(self) -> Mapping[str, Callable[[Batch], Tensor]]:
+        """Return named measures of a batch, each ``(N,)`` in nats."""
+        return {"elbo": self.elbo, "iwae100": partial(self.iwae, samples=100)}
+
+    def latents(self, seeds: Tensor) -> Tensor:
+        """Return ``(N, latent)``: from the mixture where there is one (the prior, until it is fitted)."""
+        return self.prior(seeds) if self.mixture is None else self.mixture.sample(seeds, _MIXTURE)
+
+    def prior(self, seeds: Tensor) -> Tensor:
+        """Return ``(N, latent)`` standard normal latents, each a function of its own seed."""
+        return normals(seeds, self.config.latent, _PRIOR)
+
+    def directions(self) -> Sequence[int]:
+        """Return the latent dimensions, those that tell pictures apart the most first."""
+        return self.spread.argsort(descending=True, stable=True).tolist()
+
+    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return ``(N, 3, size, size)`` in [0, 1]: the likelihood's mean; of one channel, three equal ones."""
+        return torch.sigmoid(self.decoder(latents).float()).expand(-1, 3, -1, -1)
+
+    def restore(self, batch: Batch) -> Tensor:
+        """Reconstruct pictures, or complete them where there are masks.
+
+        What is known is put back after each round, so that the holes come to agree with it (after Rezende et al. 2014,
+        with means in place of samples).
+
+        Parameters
+        ----------
+        batch : Batch
+            Of the network's size.
+
+        Returns
+        -------
+        Tensor
+            ``(N, 3, size, size)`` in [0, 1].
+        """
+        settings = Settings(**batch.settings)  # pyright: ignore[reportArgumentType]
+        if batch.masks is None or not batch.masks.any():
+            return self._reconstructed(batch.images)
+        images, holes = batch.images.float(), batch.masks > 0.5
+        filled = _mean_of_known(images, holes).expand_as(images)
+        for _ in range(settings.rounds):
+            filled = self._reconstructed(torch.where(holes, filled, images))
+        return poisson_blend(filled, images, holes.float()) if settings.blend else torch.where(holes, filled, images)
+
+    @torch.no_grad()
+    def fit_mixture(self, batches: Iterable[Batch]) -> None:
+        """Fit the mixture that `latents` draws from to the posteriors of pictures.
+
+        Samples from it are nearer to the data than the prior's are (Ghosh et al. 2020, "From variational to
+        deterministic autoencoders").
+
+        Parameters
+        ----------
+        batches : iterable of Batch
+            Of training pictures, with seeds; as many as fit into memory as latents.
+        """
+        pairs = [self.encode(self.observed(batch)) for batch in batches]
+        means, variances = torch.cat([mean for mean, _ in pairs]), torch.cat([log.exp() for _, log in pairs])
+        self.spread.copy_(means.std(dim=0, correction=0))
+        if self.mixture is not None:
+            self.mixture.fit(means, variances)
+
+    def _reconstructed(self, images: Tensor) -> Tensor:
+        return self.decode(self.encode(self._channels(images.float()))[0])
+
+    def _channels(self, images: Tensor) -> Tensor:
+        return images if self.config.channels == 3 else images.mean(dim=1, keepdim=True)
+
+
+def _mean_of_known(images: Tensor, holes: Tensor) -> Tensor:
+    known = (~holes).float()
+    count = known.sum(dim=(2, 3), keepdim=True)
+    mean = (images * known).sum(dim=(2, 3), keepdim=True) / count.clamp_min(1)
+    return torch.where(count > 0, mean, 0.5)
+
+
+def _seeds(batch: Batch) -> Tensor:
+    if batch.seeds is None:
+        raise UsageError("vae", "needs a seed for each picture, and there is none", "give Batch.seeds")
+    return batch.seeds

@@ -1,0 +1,99 @@
+"""Teaches a VAE by its evidence lower bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from restorekit.nn.progress import Progress
+from restorekit.plugin import Batch, Phase, Update, UsageError
+from restorekit_vae.config import Recipe
+from restorekit_vae.generator import VAE
+
+__all__ = ["Training"]
+
+
+class Training:
+    """One phase: the bound, its divergence weighted.
+
+    Parameters
+    ----------
+    generator : VAE
+        Is taught.
+    recipe : Recipe
+        How.
+    """
+
+    batches_per_step = 1
+
+    def __init__(self, generator: VAE, recipe: Recipe):
+        self.generator = generator
+        self.recipe = recipe
+        self.progress = Progress()
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Return the generator, and the count of steps."""
+        return {"generator": self.generator, "progress": self.progress}
+
+    def phases(self) -> Mapping[str, Phase]:
+        """Return the one phase."""
+        recipe = self.recipe
+        return {
+            "loss": Phase(
+                networks=("generator",),
+                learning_rate=recipe.learning_rate,
+                clip_norm=recipe.clip_norm,
+                ema_decay=recipe.ema_decay or None,
+            )
+        }
+
+    def training_step(self, batches: Sequence[Batch], update: Update) -> Mapping[str, Tensor]:
+        """Descend once."""
+        height, width = batches[0].images.shape[2:]
+        size = self.generator.config.size
+        if (height, width) != (size, size):
+            problem = f"takes pictures of {size}x{size}, and those to learn from are {width}x{height}"
+            raise UsageError("network.size", problem, f"set run.crop={size}, or another network.size")
+        scalars = update("loss", self.loss, batches[0])
+        self.progress.advance()
+        return scalars
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return what is minimised, in nats a picture; and the bound at beta 1 with its parts."""
+        recipe = self.recipe
+        likelihood, divergence = self.generator.bound(batch)
+        mean = divergence.mean(dim=0)
+        weight = recipe.beta * self.progress.rise(recipe.warmup)
+        loss = weight * mean.clamp_min(recipe.free_bits).sum() - likelihood.mean()
+        scalars = {
+            "elbo": likelihood.mean() - mean.sum(),
+            "likelihood": likelihood.mean(),
+            "divergence": mean.sum(),
+            "active": (mean > 0.01).sum(),
+        }
+        if self.generator.config.learned_sigma and self.generator.config.likelihood == "gaussian":
+            scalars["sigma"] = self.generator.log_sigma.exp()
+        return loss, scalars
+
+    def finish(self, batches: Iterable[Batch]) -> None:
+        """Fit the mixture that samples are drawn from to the latents of training pictures."""
+        self.generator.fit_mixture(_first(batches, self.recipe.mixture_pictures))
+
+    def preview(self, batch: Batch) -> Tensor:
+        """Show what it is given, the reconstructions, and as many samples from the prior."""
+        generator = self.generator
+        seeds = torch.arange(len(batch.images), device=batch.images.device)
+        samples = generator.decode(generator.prior(seeds))
+        values = generator.observed(batch).expand(-1, 3, -1, -1)
+        return torch.cat([values, generator.decode(generator.encode(generator.observed(batch))[0]), samples])
+
+
+def _first(batches: Iterable[Batch], pictures: int) -> Iterator[Batch]:
+    seen = 0
+    for batch in batches:
+        yield batch
+        seen += len(batch.images)
+        if seen >= pictures:
+            return
