@@ -24,7 +24,7 @@ CELL = (176, 240)
 
 def cell(path: Path) -> NDArray[np.uint8]:
     """Read the middle of a picture as an RGB cell."""
-    pixels = images.read(path).pixels
+    pixels = images.read(path).pixels.astype(np.uint8)
     height, width = pixels.shape[:2]
     top, left = max(0, (height - CELL[0]) // 2), max(0, (width - CELL[1]) // 2)
     crop = pixels[top : top + CELL[0], left : left + CELL[1]]
