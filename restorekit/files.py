@@ -86,13 +86,22 @@ def remove_leftovers(folders: Sequence[Path], tag: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames within a folder durable, where the system can."""
+    """Make renames within a folder durable, where the system can.
+
+    Raises
+    ------
+    OutputError
+        The disk is full or failing.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows opens no folders
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:  # some file systems cannot sync a folder, and say so
+        if error.errno in _FATAL:
+            raise write_error(folder, error) from error
     finally:
         os.close(descriptor)
 

@@ -139,8 +139,9 @@ def test_an_intent_whose_output_never_arrived_is_done_again(tmp_path):
     assert [record.input for record in result.records if record.status == "done"] == [last["input"]]
 
 
-def test_a_full_disk_stops_the_run_with_one_line_and_loses_nothing(tmp_path, monkeypatch):
-    noisy_pictures(tmp_path / "in", 30)
+@pytest.mark.parametrize("first", range(1, 16))
+def test_a_full_disk_stops_the_run_with_one_line_and_loses_nothing(tmp_path, monkeypatch, first):
+    noisy_pictures(tmp_path / "in", 9)
     reference = tmp_path / "reference"
     restore(tmp_path / "in", reference)
     calls = [0]
@@ -148,7 +149,7 @@ def test_a_full_disk_stops_the_run_with_one_line_and_loses_nothing(tmp_path, mon
 
     def full(descriptor: int) -> None:
         calls[0] += 1
-        if calls[0] > 12:
+        if calls[0] >= first:
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(descriptor)
 
