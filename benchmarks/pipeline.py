@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--with", dest="steps", action="append", help="restorers, by default median:3 and bilateral")
+    parser.add_argument("--with", dest="steps", action="append", help="restorers, by default median:3 and bilateral:15")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:

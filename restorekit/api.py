@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, overload
@@ -178,7 +179,10 @@ def restore_folder(
         The request is wrong, something it needs is not here, or the output folder cannot be written.
     """
     several = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-    return batch.restore(several, Path(output), options or batch.Options(), registry=registry(), listener=listener)
+    result = batch.restore(several, Path(output), options or batch.Options(), registry=registry(), listener=listener)
+    if result.interrupted:  # everything begun is safe; now the caller is interrupted, as by any other call
+        signal.raise_signal(result.interrupted)
+    return result
 
 
 def parse_steps(steps: Steps) -> tuple[Step, ...]:

@@ -2,6 +2,8 @@
 
 import doctest
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -252,3 +254,21 @@ def test_the_examples_in_the_documentation_run():
     results = doctest.testmod(api)
     assert results.attempted >= 4
     assert results.failed == 0
+
+
+def test_a_signal_during_restore_folder_reaches_the_caller_after_everything_begun_is_safe(tmp_path):
+    code = (
+        "import os, signal, threading, numpy as np, restorekit\n"
+        "from PIL import Image\n"
+        "from restorekit.batch.restore import Options\n"
+        "from restorekit.specs import Step\n"
+        "os.mkdir('in')\n"
+        "noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)\n"
+        "for n in range(200): Image.fromarray(noise).save(f'in/{n}.png')\n"
+        "threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        "try: restorekit.restore_folder('in', 'out', Options(steps=(Step('nlmeans', '15'),), report=False))\n"
+        "except KeyboardInterrupt: print('heard')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "heard\n", done.stderr
+    assert not list((tmp_path / "out").glob(".restorekit*.partial"))

@@ -21,6 +21,7 @@ from restorekit.batch.workers import Stop
 from restorekit.contract import Batch, Restorer, Trainable
 from restorekit.degradations import Recipe, parse
 from restorekit.errors import NotAvailable, RestorekitError, UsageError
+from restorekit.files import replace_file
 from restorekit.inference.device import Runtime, choose_runtime
 from restorekit.registry import Loaded, Registry
 from restorekit.sources import Sampler, Source
@@ -124,7 +125,7 @@ def train(
     Raises
     ------
     UsageError
-        The folder holds a run already and ``resume`` is off, or other settings are resumed.
+        The folder holds a run already and ``resume`` is off.
     NotAvailable
         A device, plugin or checkpoint cannot be used.
     OutputError
@@ -246,9 +247,9 @@ class _Loop:
         checkpoint = latest(self.folder / "checkpoints")
         if checkpoint is not None and not resume:
             raise UsageError(self.folder, "holds a run already", "use --resume to go on, or choose another -o")
+        if self.group.leads:  # a resumed run may have been given another horizon
+            replace_file(path, (json.dumps(config, indent=2) + "\n").encode())
         if checkpoint is None:
-            if self.group.leads:
-                path.write_text(json.dumps(config, indent=2) + "\n")
             return 0
         state = load_checkpoint(checkpoint, self.networks, self.updater)
         now = circumstances()
