@@ -27,6 +27,9 @@ class Network:
         Residual blocks, RRDBs, or inner convolutions.
     growth : int
         Channels each dense convolution adds (rrdb).
+    upsampling : {"stages", "direct"}
+        Enlarges features by 2 (or 3) at a time, as EDSR; or all at once at the very end, as IMDN and SwinIR-light,
+        which leaves all work at the input's size (residual).
     """
 
     #: For ``train --smoke``.
@@ -37,6 +40,7 @@ class Network:
     features: Annotated[int, Field(ge=4, le=512)] = 64
     blocks: Annotated[int, Field(ge=1, le=64)] = 16
     growth: Annotated[int, Field(ge=4, le=256)] = 32
+    upsampling: Literal["stages", "direct"] = "stages"
 
     def __post_init__(self) -> None:
         if self.architecture == "rrdb" and self.scale == 3:

@@ -27,14 +27,16 @@ class Residual(nn.Module):
         blocks = [ResidualBlock(features) for _ in range(config.blocks)]
         self.head = nn.Conv2d(3, features, 3, padding=1)
         self.body = nn.Sequential(*blocks, nn.Conv2d(features, features, 3, padding=1))
-        self.upsample = Upsampler(features, config.scale)
-        self.tail = nn.Conv2d(features, 3, 3, padding=1)
+        direct = config.upsampling == "direct"
+        self.upsample = nn.Identity() if direct else Upsampler(features, config.scale)
+        self.tail = nn.Conv2d(features, 3 * config.scale**2 if direct else 3, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(config.scale) if direct else nn.Identity()
         scaled_init(self.tail, 0.01)
 
     def forward(self, images: Tensor) -> Tensor:
         """Enlarge."""
         x = self.head(images - 0.5)
-        x = self.tail(self.upsample(x + self.body(x)))
+        x = self.shuffle(self.tail(self.upsample(x + self.body(x))))
         return x + F.interpolate(images.float(), scale_factor=self.scale, mode="bicubic", antialias=True)
 
 
