@@ -2,57 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
+from torch import nn
 
-from torch import Tensor, nn
-
-from restorekit.nn.blocks import ResidualBlock, scaled_init
+from restorekit.nn.blocks import scaled_init
+from restorekit.nn.unet import UNet
 from restorekit_denoiser.config import Network
 
-__all__ = ["Plain", "UNet", "build"]
-
-
-class UNet(nn.Module):
-    """Residual blocks at several sizes; strided convolutions down, transposed ones up, skips added.
-
-    Convolutions have no bias, so the network scales with its input and generalises to other noise levels.
-
-    References
-    ----------
-    Zhang et al. 2021, "Plug-and-play image restoration with deep denoiser prior" (DRUNet).
-    """
-
-    def __init__(self, config: Network):
-        super().__init__()
-        widths, blocks = config.widths, config.blocks
-
-        def stage(width: int) -> list[nn.Module]:
-            return [ResidualBlock(width, bias=False) for _ in range(blocks)]
-
-        self.head = nn.Conv2d(3 + config.noise_map, widths[0], 3, padding=1, bias=False)
-        pairs = list(itertools.pairwise(widths))
-        self.down = nn.ModuleList(
-            nn.Sequential(*stage(wide), nn.Conv2d(wide, deep, 2, stride=2, bias=False)) for wide, deep in pairs
-        )
-        self.middle = nn.Sequential(*stage(widths[-1]))
-        self.up = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(deep, wide, 2, stride=2, bias=False), *stage(wide))
-            for wide, deep in reversed(pairs)
-        )
-        self.tail = nn.Conv2d(widths[0], 3, 3, padding=1, bias=False)
-        scaled_init(self.tail, 0.01)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Predict the noise; sizes are multiples of ``2 ** (len(widths) - 1)``."""
-        x = self.head(x)
-        skips = [x]
-        for down in self.down:
-            x = down(x)
-            skips.append(x)
-        x = self.middle(skips.pop())
-        for up in self.up:
-            x = up(x) + skips.pop()
-        return self.tail(x)
+__all__ = ["Plain", "build"]
 
 
 class Plain(nn.Sequential):
@@ -76,4 +32,6 @@ class Plain(nn.Sequential):
 
 def build(config: Network) -> nn.Module:
     """Return the network that a configuration describes."""
-    return UNet(config) if config.architecture == "unet" else Plain(config)
+    if config.architecture == "plain":
+        return Plain(config)
+    return UNet(3 + config.noise_map, 3, config.widths, config.blocks)

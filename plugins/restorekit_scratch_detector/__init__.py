@@ -1,0 +1,22 @@
+"""Finding scratches and dust on old photographs by a convolutional network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from restorekit.plugin import GeneratorSpec, hookimpl
+
+
+@hookimpl
+def restorekit_generators() -> Iterator[GeneratorSpec]:
+    """Yield the detector."""
+    yield GeneratorSpec(
+        name="scratch-detector",
+        summary="Marks scratches, hairs and dust, so that an inpainter can repair them.",
+        tasks=frozenset({"detect"}),
+        factory="restorekit_scratch_detector.generator:ScratchDetector",
+        config="restorekit_scratch_detector.config:Network",
+        settings="restorekit_scratch_detector.config:Settings",
+        trainer="restorekit_scratch_detector.training:Training",
+        recipe="restorekit_scratch_detector.config:Recipe",
+    )
