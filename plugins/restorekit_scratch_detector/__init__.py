@@ -12,7 +12,7 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
     """Yield the detector."""
     yield GeneratorSpec(
         name="scratch-detector",
-        summary="Marks scratches, hairs and dust, so that an inpainter can repair them.",
+        summary="Marks scratches, cracks and dust, so that an inpainter can repair them.",
         tasks=frozenset({"detect"}),
         factory="restorekit_scratch_detector.generator:ScratchDetector",
         config="restorekit_scratch_detector.config:Network",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from restorekit.degradations.blur import Blur
 from restorekit.degradations.compression import Jpeg
+from restorekit.degradations.cracks import Cracks
 from restorekit.degradations.damage import Chance, Damage, Degraded, chances
 from restorekit.degradations.holes import Holes
 from restorekit.degradations.lettering import Text
@@ -33,7 +34,7 @@ __all__ = ["DEGRADATIONS", "Recipe", "build", "draw_mask", "parse"]
 #: Every degradation by its name.
 DEGRADATIONS: dict[str, type[Damage]] = {
     damage.name: damage
-    for damage in (Blur, Downscale, Dust, Fade, Gray, Holes, Jpeg, Noise, Poisson, Real, Scratches, Text)
+    for damage in (Blur, Cracks, Downscale, Dust, Fade, Gray, Holes, Jpeg, Noise, Poisson, Real, Scratches, Text)
 }
 
 

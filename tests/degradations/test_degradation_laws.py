@@ -34,12 +34,14 @@ STEPS = [
     "poisson:20-200",
     "poisson:50,gray=true,clip=true",
     "real:2",
+    "cracks",
+    "cracks:2,flakes=0,tone=dark",
     "scratches",
     "scratches:4,tilt=0-90,tone=light",
     "text:3,color=black",
     "text:2,words=Hello,opacity=0.3-0.8",
 ]
-MARKING = [step for step in STEPS if step.split(":")[0] in ("holes", "scratches", "dust", "text")]
+MARKING = [step for step in STEPS if step.split(":")[0] in ("holes", "cracks", "scratches", "dust", "text")]
 RESIZING = ("downscale", "real")
 FIXED = (
     "blur:1.6",

@@ -78,6 +78,25 @@ def test_scratches_are_thin_long_and_mostly_upright():
     assert max(widths) < 6
 
 
+def test_cracks_branch_and_flakes_add_to_them():
+    cracks = draw_mask("cracks:3,flakes=0", (256, 256), seeds(8))
+    flaked = draw_mask("cracks:3,flakes=6,flake=20-40", (256, 256), seeds(8))
+    assert flaked.mean() > 2 * cracks.mean()
+    # Thin: nothing is left of them but flakes once three pixels are taken off.
+    eroded = -torch.nn.functional.max_pool2d(-cracks, 7, 1, 3)
+    assert eroded.sum() == 0
+    assert (-torch.nn.functional.max_pool2d(-flaked, 7, 1, 3)).sum() > 0
+
+
+def test_bare_paper_is_light_and_what_lies_behind_is_dark():
+    grey = torch.full((1, 3, 128, 128), 0.5)
+    for tone, light in (("paper", True), ("light", True), ("dark", False)):
+        result = parse([f"cracks:4,tone={tone}"])(grey, seeds(1))
+        assert result.masks is not None
+        marked = result.images[:, :, result.masks[0, 0] > 0]
+        assert ((marked > 0.5) == light).all()
+
+
 def test_wide_scratches_cover_more_than_narrow_ones():
     narrow = draw_mask("scratches:5,width=1", (256, 256), seeds(6)).mean()
     wide = draw_mask("scratches:5,width=8", (256, 256), seeds(6)).mean()
@@ -134,7 +153,7 @@ def test_large_pictures_get_larger_marks():
 
 @pytest.mark.parametrize("step", ["noise:25", "jpeg:30", "downscale:2", "gray"])
 def test_masks_come_only_from_damage_that_marks(step):
-    with pytest.raises(UsageError, match="marks nothing; masks come from dust, holes, scratches, text"):
+    with pytest.raises(UsageError, match="marks nothing; masks come from cracks, dust, holes, scratches, text"):
         draw_mask(step, (32, 32), seeds(1))
 
 
