@@ -180,8 +180,8 @@ class Pipeline:
             input=item.name,
             output=item.output,
             status="done",
-            reason="" if outcome.steps else "left as it is",
-            steps=[self._told(step) for step in outcome.steps],
+            reason="" if restored is not picture else _idle(outcome.steps),
+            steps=[self._told(step) for step in outcome.steps] if restored is not picture else [],
             input_sha256=checksum(data),
             output_sha256=checksum(encoded),
             mask_sha256=mask_sha256,
@@ -237,6 +237,12 @@ class Pipeline:
             plugin = self.registry.owner(self.registry.spec_of(step).name)
             origin = f"{plugin.distribution} {plugin.version}"
         return {"step": str(step), "reason": step.reason, "plugin": origin}
+
+
+def _idle(steps: Sequence[Step]) -> str:
+    """Say why a picture is as it was."""
+    tried = " and ".join(step.name for step in steps)
+    return f"left as it is: {tried} changed nothing" if steps else "left as it is"
 
 
 def _regular(path: Path, name: str) -> os.stat_result:

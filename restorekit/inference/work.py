@@ -94,6 +94,8 @@ class Work:
         if self.canvas is self.begun:
             return Outcome(picture, tuple(self.steps), self.mask, warnings)
         pixels = self.canvas if self.canvas.dtype == self.dtype else convert(self.canvas, self.dtype)
+        if np.array_equal(pixels, self.begun) and self.alpha is picture.alpha:  # a detector found nothing, say
+            return Outcome(picture, tuple(self.steps), self.mask, warnings)
         if self.unit != 1.0:
             pixels = pixels * np.float32(self.unit)
         height, width = pixels.shape[:2]

@@ -133,6 +133,16 @@ def test_a_picture_that_needs_nothing_is_copied_byte_for_byte(photo, tmp_path):
     assert (tmp_path / "out/clean.jpg").read_bytes() == source.read_bytes()
 
 
+def test_steps_that_change_nothing_leave_the_file_as_it_is(tmp_path):
+    source = tmp_path / "in" / "flat.jpg"
+    source.parent.mkdir()
+    Image.fromarray(np.full((40, 48, 3), 90, np.uint8)).save(source, quality=97)
+    result = restore(source.parent, tmp_path / "out", (Step("top-hat"), Step("telea")))
+    assert result.records[0].reason == "left as it is: top-hat and telea changed nothing"
+    assert result.records[0].steps == []
+    assert (tmp_path / "out/flat.jpg").read_bytes() == source.read_bytes()
+
+
 def test_shards_together_do_what_one_run_does(pictures, tmp_path):
     from restorekit.batch.plan import Shard
 
@@ -238,7 +248,7 @@ def test_a_defect_in_one_picture_does_not_take_the_others_down(pictures, tmp_pat
             raise ZeroDivisionError("our own mistake")
         return encode(picture, *arguments, **keywords)
 
-    Image.fromarray(np.zeros((32, 40, 3), np.uint8)).save(pictures / "odd.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 40, 3), np.uint8)).save(pictures / "odd.png")
     monkeypatch.setattr(pipeline.images, "encode", defective)
     result = restore(pictures, tmp_path / "out")
     assert (result.done, result.failed) == (12, 1)
