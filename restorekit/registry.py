@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from restorekit.discovery import DISABLE_VARIABLE, FoundPlugin, Plugin, discover, import_plugins
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.specs import GeneratorSpec, Step
-from restorekit.values import described, resolve, split, validated
+from restorekit.values import described, resolve, split, split_ensemble, validated
 
 if TYPE_CHECKING:
     from restorekit.weights.files import WeightsFile
@@ -40,6 +40,8 @@ class Loaded:
         The validated values for ``Batch.settings``.
     weights_sha256 : str
         Of the weights file it runs with; ``""`` for none.
+    ensemble : int
+        Over how many mirrored and turned views its results are averaged.
     """
 
     generator: object
@@ -48,6 +50,7 @@ class Loaded:
     config: object
     settings: Mapping[str, object]
     weights_sha256: str = ""
+    ensemble: int = 1
 
 
 @dataclass(frozen=True)
@@ -216,13 +219,14 @@ class Registry:
             spec = self._spec_for(file)
             if not step.is_file and spec.name != step.name:
                 raise file.problem(f"is for generator {spec.name}, not for {step.name}")
-            chosen = dataclasses.replace(step, choice="")  # it has named the file; what is left are settings
+            chosen, ensemble = split_ensemble(step)
+            chosen = dataclasses.replace(chosen, choice="")  # it has named the file; what is left are settings
             settings = _settings(step, spec, split(chosen, spec, None, _settings_class(spec))[1])
             config_class = resolve(spec, spec.config)
             generator, config, sha256 = build_from(file, config_class, lambda config: self.construct(spec, config))
         if not step.is_file:
             variant(spec, step.choice).require_sha256(sha256)
-        return Loaded(generator, spec, self._owners[spec.name], config, settings, sha256)
+        return Loaded(generator, spec, self._owners[spec.name], config, settings, sha256, ensemble)
 
     def _spec_for(self, file: WeightsFile) -> GeneratorSpec:
         name = file.header.generator

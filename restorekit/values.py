@@ -13,7 +13,10 @@ from typing import Any
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.specs import GeneratorSpec, Step
 
-__all__ = ["described", "resolve", "split", "validated"]
+__all__ = ["described", "resolve", "split", "split_ensemble", "validated"]
+
+#: Views that the results of a network can be averaged over, see `restorekit.inference.ensemble`.
+ENSEMBLES = ("1", "2", "4", "8")
 
 
 def resolve(spec: GeneratorSpec, reference: str) -> Any:
@@ -76,6 +79,21 @@ def split(step: Step, spec: GeneratorSpec, config: type | None, settings: type |
         {key: value for key, value in values.items() if key in in_config},
         {key: value for key, value in values.items() if key not in in_config},
     )
+
+
+def split_ensemble(step: Step) -> tuple[Step, int]:
+    """Take ``ensemble=N``, which every generator with weights understands, out of a step.
+
+    Raises
+    ------
+    UsageError
+        It is not 1, 2, 4 or 8.
+    """
+    settings = dict(step.settings)
+    text = settings.pop("ensemble", "1")
+    if text not in ENSEMBLES:
+        raise UsageError(str(step), f"ensemble={text} is not allowed", f"choose {', '.join(ENSEMBLES)}")
+    return dataclasses.replace(step, settings=settings), int(text)
 
 
 def validated(subject: object, owner: type, values: Mapping[str, Any]) -> Any:

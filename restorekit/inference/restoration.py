@@ -17,6 +17,7 @@ from restorekit.errors import PictureError, UsageError
 from restorekit.inference.alpha import covered, hidden_pixels, is_uniform
 from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of
 from restorekit.inference.device import Runtime
+from restorekit.inference.ensemble import ensembled
 from restorekit.inference.executor import Cancelled, Executor, Frame
 from restorekit.inference.holes import Crop, crops_for
 from restorekit.inference.job import Job, Outcome, Target
@@ -217,7 +218,7 @@ class Restoration:
                 # Lower precision makes networks fast; arithmetic that is no network would only lose digits.
                 plain = dataclasses.replace(self._runtime, precision="fp32")
                 self._executors[key] = Executor(
-                    call,
+                    ensembled(call, loaded.ensemble),
                     self._geometry(step),
                     self._runtime if networks_of(loaded.generator) else plain,
                     channels=channels,
