@@ -37,6 +37,7 @@ class ContextEncoder(nn.Module):
         if config.architecture == "pathak":
             self.geometry = Geometry(size=(SIDE, SIDE), needs_mask=True)
             self.network: nn.Module = Pathak(config)
+            self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         else:
             self.geometry = Geometry(halo=HALO, multiple_of=MULTIPLE, needs_mask=True)
             self.network = Corrector(config)
@@ -77,7 +78,7 @@ class ContextEncoder(nn.Module):
         if images.shape[-2:] != (SIDE, SIDE):
             given = " x ".join(str(side) for side in images.shape[-2:])
             raise UsageError("context-encoder", f"{given} pixels do not fit the pathak network", f"use run.crop={SIDE}")
-        mean = torch.tensor(MEAN, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+        mean = self.get_buffer("mean").to(images.dtype)
         return (self.network(2 * torch.where(hole, mean, images) - 1) + 1) / 2
 
 

@@ -38,6 +38,8 @@ class Training:
         How.
     """
 
+    capturable = True
+
     def __init__(self, generator: DCGAN, recipe: Recipe):
         self.generator = generator
         self.recipe = recipe
@@ -50,6 +52,11 @@ class Training:
         """One for both phases, or one for each update of the critic and of the generator."""
         steps = self.recipe.critic_steps
         return steps + 1 if steps > 1 else 1
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether classes are learned."""
+        return self.generator.config.classes > 0
 
     def networks(self) -> Mapping[str, nn.Module]:
         """Return both networks, and the count of steps."""
@@ -124,6 +131,10 @@ class Training:
         classes = self.generator.config.classes
         return self.generator.decode(self.generator.latents(seeds), seeds % classes if classes else None)
 
+    def features(self, batch: Batch) -> Tensor:
+        """Return ``(N, D)``: what the discriminator sees in pictures."""
+        return self.discriminator.features(self.generator.from_pictures(batch.images.float()))
+
     def _latents(self, batch: Batch, stream: int) -> Tensor:
         return normals(_seeds(batch), self.generator.config.latent, stream).to(batch.images.device)
 
@@ -138,11 +149,16 @@ class Training:
             raise UsageError("network.size", problem, f"set run.crop={config.size}, or another network.size")
         if config.classes and batch.labels is None:
             raise UsageError("network.classes", "needs labels, which the data does not have", "set network.classes=0")
-        if config.classes and batch.labels is not None and self._looked_at < _LOOKED_AT:
+        if config.classes and batch.labels is not None and self._looked_at < _LOOKED_AT and not _recording():
             self._looked_at += 1
             if (largest := int(batch.labels.max())) >= config.classes:
                 problem = f"is {config.classes}, and the data has class {largest}"
                 raise UsageError("network.classes", problem, "set as many as the data has")
+
+
+def _recording() -> bool:
+    """Return whether a CUDA graph is being captured, in which nothing can be looked at."""
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
 def _seeds(batch: Batch) -> Tensor:

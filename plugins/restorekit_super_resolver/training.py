@@ -31,6 +31,8 @@ class Pixelwise:
     """
 
     batches_per_step = 1
+    capturable = True
+    uses_labels = False
 
     def __init__(self, generator: SuperResolver, recipe: Recipe):
         self.generator = generator

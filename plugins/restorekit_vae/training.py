@@ -27,6 +27,8 @@ class Training:
     """
 
     batches_per_step = 1
+    capturable = True
+    uses_labels = False
 
     def __init__(self, generator: VAE, recipe: Recipe):
         self.generator = generator

@@ -43,7 +43,8 @@ def uniforms(seeds: Tensor, count: int, stream: int = 0) -> Tensor:
     """
     if seeds.device.type == "mps":
         seeds = seeds.cpu()
-    use = torch.tensor((stream + 1) * _STREAM % (1 << 63), dtype=torch.int64, device=seeds.device)
+    # Filled on the device: copying it there would keep a training step from being captured as a graph.
+    use = torch.full((), (stream + 1) * _STREAM % (1 << 63), dtype=torch.int64, device=seeds.device)
     keys = _mixed(_mixed(seeds.long()) ^ _mixed(use))
     counters = torch.arange(1, count + 1, dtype=torch.int64, device=seeds.device) * _GOLDEN
     words = _mixed(keys[:, None] + counters)

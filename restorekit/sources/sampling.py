@@ -104,13 +104,15 @@ class Sampler:
         numbers = np.asarray(indices, np.int64)
         seeds = sample_seeds(self.seed, numbers)
         draws = uniforms(seeds, 4)
-        chosen = [self._order(int(i) // len(self.source))[int(i) % len(self.source)] for i in numbers]
+        chosen = self.chosen(indices)
         pictures = [self._crop(self.source.picture(int(n)), draw) for n, draw in zip(chosen, draws, strict=True)]
-        labels = None if self.source.labels is None else self.source.labels[np.asarray(chosen)]
+        labels = None if self.source.labels is None else self.source.labels[chosen]
         return np.stack(pictures), labels, seeds
 
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        return _permutation(self.seed, epoch, len(self.source))
+    def chosen(self, indices: Sequence[int]) -> NDArray[np.int64]:
+        """Return the numbers of the pictures that samples are drawn from: each epoch in an order of its own."""
+        length = len(self.source)
+        return np.array([_permutation(self.seed, int(i) // length, length)[int(i) % length] for i in indices], np.int64)
 
     def _crop(self, picture: NDArray[np.uint8], draw: NDArray[np.float64]) -> NDArray[np.uint8]:
         if self.crop is not None:

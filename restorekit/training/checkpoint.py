@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import uuid
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from torch import Tensor, nn
 
 from restorekit.errors import NotAvailable, OutputError
 from restorekit.files import sync_folder
-from restorekit.training.update import Updater
+from restorekit.training.update import PhaseState, Updater
 
 __all__ = ["circumstances", "latest", "load_checkpoint", "prune", "save_checkpoint"]
 
 _NAME = re.compile(r"step-(\d{9})")
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def save_checkpoint(
@@ -90,20 +92,8 @@ def load_checkpoint(path: Path, networks: Mapping[str, nn.Module], updater: Upda
             own = {key.partition(".")[2]: t for key, t in stored["networks"].items() if key.split(".")[0] == name}
             network.load_state_dict(own)
         for name, phase in updater.states.items():
-            for key, average in phase.averages.items():
-                average.copy_(stored["averages"][f"{name}/{key}"])
-            for number, parameter in enumerate(phase.parameters):
-                moments = {
-                    key.rpartition("/")[2]: tensor
-                    for key, tensor in stored["optimizers"].items()
-                    if key.startswith(f"{name}/{number}/")
-                }
-                if moments:
-                    device = parameter.device
-                    phase.optimizer.state[parameter] = {
-                        key: tensor if key == "step" and device.type != "cuda" else tensor.to(device)
-                        for key, tensor in moments.items()
-                    }
+            _load_averages(name, phase, stored["averages"], path)
+            _load_optimizer(name, phase, stored["optimizers"])
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         problem = " ".join(str(error).split())[:300]
         raise NotAvailable(path, f"cannot be resumed from ({problem})", "delete it to use the one before") from error
@@ -136,6 +126,39 @@ def circumstances() -> dict[str, Any]:
     }
 
 
+def _load_averages(name: str, phase: PhaseState, stored: Mapping[str, Tensor], path: Path) -> None:
+    parameters = {id(parameter) for parameter in phase.parameters}
+    lacking = 0
+    for (key, average), value in zip(phase.averages.items(), phase.averaged, strict=True):
+        if f"{name}/{key}" in stored or id(value) in parameters:
+            average.copy_(stored[f"{name}/{key}"])
+        else:
+            # Earlier checkpoints averaged the parameters alone.
+            average.copy_(value)
+            lacking += 1
+    if lacking:
+        warnings.warn(
+            f"{path.name} holds no averages of {lacking} running statistics: they start anew from the last ones",
+            stacklevel=3,
+        )
+
+
+def _load_optimizer(name: str, phase: PhaseState, stored: Mapping[str, Tensor]) -> None:
+    fused = phase.optimizer.defaults.get("fused")
+    for number, parameter in enumerate(phase.parameters):
+        if (steps := stored.get(f"{name}/{number}/step")) is None:
+            continue
+        moments: dict[str, Tensor] = {"step": steps.to(parameter.device if fused else "cpu", copy=True)}
+        for key in _MOMENTS:
+            # In the parameter's own memory layout, since fused Adam walks through all of them alike.
+            moments[key] = torch.empty_like(parameter, requires_grad=False)
+            moments[key].copy_(stored[f"{name}/{number}/{key}"])
+        phase.optimizer.state[parameter] = moments
+    if phase.scale is not None and f"{name}/scale" in stored:
+        phase.scale.factor.copy_(stored[f"{name}/scale"])
+        phase.scale.steps.copy_(stored[f"{name}/scale_steps"])
+
+
 def _tensors(networks: Mapping[str, nn.Module], updater: Updater) -> dict[str, dict[str, Tensor]]:
     optimizers: dict[str, Tensor] = {}
     averages: dict[str, Tensor] = {}
@@ -144,6 +167,8 @@ def _tensors(networks: Mapping[str, nn.Module], updater: Updater) -> dict[str, d
         for number, parameter in enumerate(phase.parameters):
             for key, value in phase.optimizer.state.get(parameter, {}).items():
                 optimizers[f"{name}/{number}/{key}"] = torch.as_tensor(value)
+        if phase.scale is not None:
+            optimizers |= {f"{name}/scale": phase.scale.factor, f"{name}/scale_steps": phase.scale.steps}
     return {
         # Cloned, since networks may share parameters and safetensors wants each tensor to own its memory.
         "networks": {

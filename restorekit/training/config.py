@@ -44,14 +44,27 @@ class RunConfig:
         Augment by mirroring, and by quarter turns.
     seed : int
         Of all randomness.
+    jitter : float
+        Strength, from 0 to 1, of small changes of light, contrast, saturation and hue of the clean pictures.
+    mixup : float
+        Mix pairs of clean pictures, by shares from Beta(mixup, mixup); 0 for none. Not where labels are learned.
+    resident : {"auto", "on", "off"}
+        Whether small sets in one array live on the device, where there is no degradation: on GPUs, where they fit;
+        always; never. The batches are the same.
     schedule : {"cosine", "constant", "linear"}
         How the learning rate falls.
     warmup : int
         Steps over which the learning rate rises from 0.
     final : float
         Learning rate at the end, as a share of that at the start.
-    precision : {"auto", "fp32", "bf16"}
-        What matrix products are computed in; weights stay float32.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        What matrix products are computed in; weights stay float32. In fp16, for GPUs without bf16, the loss is scaled;
+        the scale finds its size by leaving out some of the first steps, which count among those skipped.
+    compile : bool
+        Compile networks with ``torch.compile``; those that a gradient penalty differentiates twice run as they are.
+    graph : {"auto", "on", "off"}
+        Capture whole steps in a CUDA graph: of trainers that say ``capturable = True``, of any, of none. Where that
+        cannot be, a message says why and steps run one operation after the other.
     workers : int
         Threads that prepare batches.
     log_every, validate_every, checkpoint_every, sample_every : int
@@ -68,11 +81,16 @@ class RunConfig:
     crop: Annotated[int, Field(ge=8)] | None = 128
     flip: bool = True
     rotate: bool = False
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+    mixup: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.0
+    resident: Literal["auto", "on", "off"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
     schedule: Literal["cosine", "constant", "linear"] = "cosine"
     warmup: Annotated[int, Field(ge=0)] = 0
     final: Annotated[float, Field(ge=0, le=1)] = 0.01
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: bool = False
+    graph: Literal["auto", "on", "off"] = "auto"
     workers: Annotated[int, Field(ge=1)] = 2
     log_every: Annotated[int, Field(ge=1)] = 50
     validate_every: Annotated[int, Field(ge=1)] = 1000

@@ -1,10 +1,13 @@
-"""Batches for training steps: drawn, degraded and moved to the device ahead of time."""
+"""Batches for training steps: drawn, augmented, degraded and moved to the device ahead of time."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,8 +15,39 @@ from torch import Tensor
 from restorekit.contract import Batch
 from restorekit.degradations import Recipe
 from restorekit.sources import Sampler
+from restorekit.sources.resident import Resident
+from restorekit.training.augment import jittered, mixed, partners, positions
 
-__all__ = ["Batches", "clean_batch", "degraded"]
+__all__ = ["Augmentation", "Batches", "clean_batch", "degraded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is done to clean pictures besides cropping, mirroring and turning them.
+
+    Parameters
+    ----------
+    jitter : float
+        Strength of colour and light jitter, 0 to 1.
+    mixup : float
+        Beta distribution's parameter of mixup; 0 for none. Mixed pictures have no labels.
+    """
+
+    jitter: float = 0.0
+    mixup: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Samples as they come from the source; partners of mixup after them, where they are others' samples.
+
+    ``pixels`` are ``(N, H, W, 3)`` uint8, or ``(N, 5)`` int64 places in a resident set.
+    """
+
+    pixels: Tensor
+    seeds: Tensor
+    labels: Tensor | None
+    mixed_with: Tensor | None
 
 
 class Batches:
@@ -24,7 +58,8 @@ class Batches:
     sampler : Sampler
         Draws clean pictures.
     recipe : Recipe, optional
-        Damages them; without it images and targets are the clean pictures.
+        Damages them, on the host; without it images and targets are the clean pictures, which are then made of bytes
+        on the device.
     batch_size : int
         Over all processes.
     batches_per_step : int
@@ -35,6 +70,10 @@ class Batches:
         This process, and how many there are; each gets an equal, contiguous share of every batch.
     workers : int
         Threads that prepare batches.
+    augmentation : Augmentation
+        Of the clean pictures.
+    resident : Resident, optional
+        The sampler's pictures where they live on the device; only without a recipe.
     """
 
     def __init__(
@@ -48,7 +87,11 @@ class Batches:
         rank: int = 0,
         world: int = 1,
         workers: int = 2,
+        augmentation: Augmentation | None = None,
+        resident: Resident | None = None,
     ):
+        if resident is not None and recipe is not None:
+            raise ValueError("degradations work on the host, and so do the pictures that they damage")
         self._sampler = sampler
         self._recipe = recipe
         self._size = batch_size
@@ -56,38 +99,72 @@ class Batches:
         self._device = device
         self._share = slice(batch_size * rank // world, batch_size * (rank + 1) // world)
         self._workers = workers
+        self._augmentation = augmentation or Augmentation()
+        self._resident = resident
+        self._on_host = recipe is not None or device.type == "cpu"
 
     def from_step(self, first: int, last: int) -> Iterator[tuple[Batch, ...]]:
         """Yield the batches of steps ``first`` to ``last - 1``, prepared in the background."""
-        waiting: deque[Future[tuple[Batch, ...]]] = deque()
+        waiting: deque[Future[list[Batch | _Drawn]]] = deque()
         upcoming = iter(range(first, last))
         with ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             try:
                 for step in range(first, min(last, first + 2 * self._workers)):
                     waiting.append(pool.submit(self._prepare, next(upcoming, step)))
                 while waiting:
-                    batches = waiting.popleft().result()
+                    prepared = waiting.popleft().result()
                     following = next(upcoming, None)
                     if following is not None:
                         waiting.append(pool.submit(self._prepare, following))
-                    yield tuple(_to(batch, self._device) for batch in batches)
+                    yield tuple(self._finished(part) for part in prepared)
             finally:
                 for future in waiting:
                     future.cancel()
 
-    def _prepare(self, step: int) -> tuple[Batch, ...]:
-        batches = []
+    def _prepare(self, step: int) -> list[Batch | _Drawn]:
+        """Do what needs no device."""
+        prepared: list[Batch | _Drawn] = []
         for number in range(self._count):
-            start = (step * self._count + number) * self._size
-            indices = range(start, start + self._size)[self._share]
-            batches.append(degraded(clean_batch(self._sampler, indices), self._recipe))
-        return tuple(batches)
+            drawn = self._drawn((step * self._count + number) * self._size)
+            done = degraded(self._clean(drawn), self._recipe) if self._on_host else drawn
+            prepared.append(_pinned(done) if self._device.type == "cuda" else done)
+        return prepared
+
+    def _finished(self, prepared: Batch | _Drawn) -> Batch:
+        """Move to the device, and do there what was left to do."""
+        moved = _moved(prepared, self._device)
+        batch = moved if isinstance(moved, Batch) else self._clean(moved)
+        return _channels_last(batch)
+
+    def _drawn(self, start: int) -> _Drawn:
+        own = list(range(start, start + self._size)[self._share])
+        indices, mixed_with = own, None
+        if self._augmentation.mixup:
+            others = partners(self._sampler.seed, start, self._size)[self._share].tolist()
+            indices = [*own, *sorted(set(others) - set(own))]
+            mixed_with = torch.tensor(positions(others, indices))
+        if self._resident is not None:
+            pixels, labels, seeds = self._resident.places(indices)
+        else:
+            pictures, labels, seeds = self._sampler.batch(indices)
+            pixels = torch.from_numpy(pictures)
+        return _Drawn(pixels, torch.from_numpy(seeds), None if labels is None else torch.from_numpy(labels), mixed_with)
+
+    def _clean(self, drawn: _Drawn) -> Batch:
+        pixels = drawn.pixels if self._resident is None else self._resident.pictures(drawn.pixels)
+        images = jittered(_floats(pixels), drawn.seeds, self._augmentation.jitter)
+        if drawn.mixed_with is None:
+            return Batch(images, targets=images, labels=drawn.labels, seeds=drawn.seeds)
+        own = slice(len(drawn.mixed_with))
+        seeds = drawn.seeds[own]
+        images = mixed(images[own], images[drawn.mixed_with], seeds, self._augmentation.mixup)
+        return Batch(images, targets=images, seeds=seeds)
 
 
 def clean_batch(sampler: Sampler, indices: Sequence[int]) -> Batch:
     """Draw samples as a batch whose images and targets are the clean pictures."""
     pictures, labels, seeds = sampler.batch(indices)
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
+    images = _floats(torch.from_numpy(pictures))
     return Batch(
         images,
         targets=images,
@@ -104,17 +181,38 @@ def degraded(batch: Batch, recipe: Recipe | None) -> Batch:
     return Batch(damaged.images, damaged.masks, batch.labels, batch.targets, batch.seeds)
 
 
-def _to(batch: Batch, device: torch.device) -> Batch:
-    def moved(tensor: Tensor | None) -> Tensor | None:
-        if tensor is None:
-            return None
-        if tensor.ndim == 4:
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
-        if device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(device, non_blocking=True)
+def _floats(pixels: Tensor) -> Tensor:
+    """Turn ``(N, H, W, 3)`` bytes into ``(N, 3, H, W)`` in [0, 1].
 
-    images = moved(batch.images)
-    assert images is not None
-    targets = images if batch.targets is batch.images else moved(batch.targets)
-    return Batch(images, moved(batch.masks), moved(batch.labels), targets, moved(batch.seeds), batch.settings)
+    The divisor is a tensor on the device: by a number, GPUs multiply with its rounded inverse, which is not the same.
+    """
+    return pixels.permute(0, 3, 1, 2).float().div_(torch.full((), 255.0, device=pixels.device))
+
+
+_Samples = TypeVar("_Samples", bound="Batch | _Drawn")
+
+
+def _pinned(samples: _Samples) -> _Samples:
+    """Copy to memory that a GPU reads by itself."""
+    return _each(samples, Tensor.pin_memory)
+
+
+def _moved(samples: _Samples, device: torch.device) -> _Samples:
+    return _each(samples, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def _channels_last(batch: Batch) -> Batch:
+    return _each(batch, lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
+
+
+def _each(samples: _Samples, function: Callable[[Tensor], Tensor]) -> _Samples:
+    """Apply a function to all tensors; one that serves as two fields stays one."""
+    done: dict[int, Tensor] = {}
+    changed: dict[str, Tensor] = {}
+    for field in dataclasses.fields(samples):
+        value = getattr(samples, field.name)
+        if isinstance(value, Tensor):
+            if id(value) not in done:
+                done[id(value)] = function(value)
+            changed[field.name] = done[id(value)]
+    return dataclasses.replace(samples, **changed)

@@ -20,11 +20,21 @@ class Group:
     rank: int = 0
     world: int = 1
     local_rank: int = 0
+    #: Connects the processes' CPUs; ``None`` for a single process.
+    control: torch.distributed.ProcessGroup | None = None
 
     @property
     def leads(self) -> bool:
         """Whether this process writes logs and checkpoints."""
         return self.rank == 0
+
+    def any(self, flag: bool) -> bool:
+        """Return whether any process says so; processes wait for each other, but not for their devices."""
+        if self.world == 1:
+            return flag
+        told = torch.tensor(float(flag))
+        torch.distributed.all_reduce(told, group=self.control)
+        return bool(told > 0)
 
 
 @contextlib.contextmanager
@@ -34,12 +44,14 @@ def process_group() -> Iterator[Group]:
     if world == 1:
         yield Group()
         return
-    group = Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     on_gpu = torch.cuda.is_available()
     if on_gpu:
-        torch.cuda.set_device(group.local_rank)
+        torch.cuda.set_device(local_rank)
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield group
+        control = torch.distributed.new_group(backend="gloo") if on_gpu else torch.distributed.group.WORLD
+        assert not isinstance(control, int)
+        yield Group(int(os.environ["RANK"]), world, local_rank, control)
     finally:
         torch.distributed.destroy_process_group()

@@ -1,4 +1,9 @@
-"""One optimizer step of one phase: the seam between the runner and every generator's training."""
+"""One optimizer step of one phase: the seam between the runner and every generator's training.
+
+Nothing here waits for the device but `Updater.check`, so that steps follow each other without a gap and a whole step
+can be captured in a CUDA graph: what changes from step to step (learning rates, the averages' shares, the loss scale,
+whether a step counts) is a tensor that stays where it is.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +18,16 @@ from torch import Tensor, nn
 from restorekit.contract import Batch, Loss, Phase
 from restorekit.errors import UsageError
 from restorekit.inference.device import Runtime
+from restorekit.training.averages import follow, running_statistics
+from restorekit.training.compiling import Compiled
+from restorekit.training.scaling import LossScale
 
 __all__ = ["Diverged", "PhaseState", "Updater"]
 
 #: Steps in a row whose gradients may be infinite or NaN before a run is stopped.
 PATIENCE = 50
+#: Devices whose fused Adam leaves out a step by itself.
+_FUSED = ("cpu", "cuda")
 
 
 class Diverged(Exception):
@@ -26,12 +36,36 @@ class Diverged(Exception):
 
 @dataclasses.dataclass
 class PhaseState:
-    """A phase with its parameters, optimizer and moving average."""
+    """A phase with its parameters, optimizer and moving averages.
+
+    Parameters
+    ----------
+    phase : Phase
+        As the trainer declares it.
+    parameters : list of Parameter
+        What it moves.
+    optimizer : Optimizer
+        Adam.
+    rate : Tensor
+        Its learning rate now.
+    averages : mapping of str to Tensor
+        Of the parameters and of the networks' running statistics; empty where the phase keeps none.
+    averaged : list of Tensor
+        What they are averages of, in the same order.
+    share : Tensor
+        What the averages take over at each step.
+    scale : LossScale, optional
+        In fp16.
+    """
 
     phase: Phase
     parameters: list[nn.Parameter]
     optimizer: torch.optim.Optimizer
+    rate: Tensor
     averages: dict[str, Tensor]
+    averaged: list[Tensor]
+    share: Tensor
+    scale: LossScale | None
 
 
 class Updater:
@@ -47,45 +81,55 @@ class Updater:
         Device and precision.
     accumulate : int
         Parts each batch is split into.
+    compiled : Compiled, optional
+        Those of the networks that are.
     """
 
     def __init__(
-        self, networks: Mapping[str, nn.Module], phases: Mapping[str, Phase], runtime: Runtime, accumulate: int = 1
+        self,
+        networks: Mapping[str, nn.Module],
+        phases: Mapping[str, Phase],
+        runtime: Runtime,
+        accumulate: int = 1,
+        compiled: Compiled | None = None,
     ):
         self._runtime = runtime
         self._accumulate = accumulate
+        self._compiled = compiled
+        self._statistics = [s for network in networks.values() for s in running_statistics(network).values()]
         self.states = {name: self._state(name, phase, networks) for name, phase in phases.items()}
         self.skipped = torch.zeros((), dtype=torch.int64, device=runtime.device)
         self._in_a_row = torch.zeros((), dtype=torch.int64, device=runtime.device)
-        self._haste = 0.0
 
     def begin_step(self, step: int, factor: float) -> None:
         """Set what depends on the step: the schedule's factor on learning rates, and how slow averages are."""
-        # Early on, a slow average would still be that of the initial weights.
-        self._haste = 9 / (10 + step)
         for state in self.states.values():
-            for group in state.optimizer.param_groups:
-                group["lr"] = state.phase.learning_rate * factor
+            state.rate.fill_(state.phase.learning_rate * factor)
+            if state.phase.ema_decay is not None:
+                # Early on, a slow average would still be that of the initial weights.
+                state.share.fill_(max(1.0 - state.phase.ema_decay, 9 / (10 + step)))
 
     def __call__(self, phase: str, loss: Loss, batch: Batch) -> Mapping[str, Tensor]:
         """See `restorekit.contract.Update`."""
         state = self.states[phase]
-        gradients: list[Tensor] | None = None
         scalars: dict[str, Tensor] = {}
-        for part, share in _parts(batch, self._accumulate):
-            with self._runtime.autocast(self._runtime.precision):
-                value, logged = loss(part)
-            # The gradients of this phase's parameters alone: the other networks are only passed through.
-            found = torch.autograd.grad(value * share, state.parameters, allow_unused=True)
-            found = [torch.zeros_like(p) if g is None else g for p, g in zip(state.parameters, found, strict=True)]
-            if gradients is None:
-                gradients = found
-            else:
-                torch._foreach_add_(gradients, found)  # pyright: ignore[reportPrivateImportUsage]
-            for name, scalar in {phase: value, **logged}.items():
-                scalars[name] = scalars.get(name, 0) + scalar.detach().float() * share
-        assert gradients is not None
-        self._step(state, self._reduced(gradients))
+        statistics = [statistic.clone() for statistic in self._statistics]
+
+        def descend() -> None:
+            scalars.clear()
+            state.optimizer.zero_grad(set_to_none=True)
+            self._descend(phase, state, loss, batch, scalars)
+
+        if self._compiled is None:
+            descend()
+        else:
+            self._compiled.attempt(phase, state.phase.networks, descend)
+        bad = self._step(state)
+        for statistic, before in zip(self._statistics, statistics, strict=True):
+            # A forward pass that was not finite would stay in the running statistics for ever.
+            torch.where(bad, before, statistic, out=statistic)
+        if state.averages:
+            follow(list(state.averages.values()), [value.detach() for value in state.averaged], state.share)
         return scalars
 
     def check(self) -> None:
@@ -99,56 +143,102 @@ class Updater:
         if int(self._in_a_row) >= PATIENCE:
             raise Diverged
 
+    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """Return everything that is averaged, each with its average."""
+        return [
+            pair for state in self.states.values() for pair in zip(state.averaged, state.averages.values(), strict=True)
+        ]
+
     def _state(self, name: str, phase: Phase, networks: Mapping[str, nn.Module]) -> PhaseState:
         missing = [network for network in phase.networks if network not in networks]
         if missing:
             raise UsageError(f"phase {name!r}", f"moves {missing[0]!r}, which is no network of this trainer")
-        named = [
-            (f"{network}.{key}", parameter)
+        named: dict[str, Tensor] = {
+            f"{network}.{key}": parameter
             for network in phase.networks
             for key, parameter in networks[network].named_parameters()
             if parameter.requires_grad
-        ]
-        parameters = [parameter for _, parameter in named]
-        options: dict[str, Any] = {"lr": phase.learning_rate, "betas": phase.betas, "foreach": True}
-        if self._runtime.device.type == "cuda":
-            options |= {"foreach": False, "fused": True}
-        optimizer = torch.optim.AdamW(parameters, weight_decay=phase.weight_decay, **options)
-        averages = {} if phase.ema_decay is None else {key: p.detach().clone() for key, p in named}
-        return PhaseState(phase, parameters, optimizer, averages)
+        }
+        parameters = [parameter for parameter in named.values() if isinstance(parameter, nn.Parameter)]
+        if phase.ema_decay is None:
+            named = {}
+        else:
+            for network in phase.networks:
+                named |= {f"{network}.{key}": s for key, s in running_statistics(networks[network]).items()}
+        device = self._runtime.device
+        rate = torch.tensor(float(phase.learning_rate), device=device)
+        return PhaseState(
+            phase,
+            parameters,
+            self._optimizer(phase, parameters, rate),
+            rate,
+            {key: value.detach().clone() for key, value in named.items()},
+            list(named.values()),
+            torch.tensor(1.0 - (phase.ema_decay or 0.0), device=device),
+            LossScale(device) if self._runtime.precision == "fp16" else None,
+        )
 
-    def _reduced(self, gradients: list[Tensor]) -> list[Tensor]:
-        """Average over processes: one flat all-reduce."""
-        if not torch.distributed.is_initialized():
-            return gradients
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        torch.distributed.all_reduce(flat)
-        flat /= torch.distributed.get_world_size()
-        parts = flat.split([gradient.numel() for gradient in gradients])
-        return [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)]
+    def _optimizer(self, phase: Phase, parameters: list[nn.Parameter], rate: Tensor) -> torch.optim.Optimizer:
+        kind = self._runtime.device.type
+        options: dict[str, Any] = (
+            {"fused": True, "capturable": kind == "cuda"} if kind in _FUSED else {"foreach": False}
+        )
+        return torch.optim.AdamW(parameters, lr=rate, betas=phase.betas, weight_decay=phase.weight_decay, **options)
 
-    def _step(self, state: PhaseState, gradients: list[Tensor]) -> None:
-        norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
-        norm = torch.linalg.vector_norm(torch.stack(norms))
-        if state.phase.clip_norm is not None:
-            shrink = (state.phase.clip_norm / (norm + 1e-6)).clamp(max=1.0)
-            torch._foreach_mul_(gradients, shrink)  # pyright: ignore[reportPrivateImportUsage]
+    def _descend(self, phase: str, state: PhaseState, loss: Loss, batch: Batch, scalars: dict[str, Tensor]) -> None:
+        """Compute the gradients of this phase's parameters alone: the other networks are only passed through."""
+        for part, share in _parts(batch, self._accumulate):
+            with self._runtime.autocast(self._runtime.precision):
+                value, logged = loss(part)
+            scaled = value if state.scale is None else value.float() * state.scale.factor
+            # Unlike autograd.grad this gives gradients their parameters' memory layout, which fused Adam relies on.
+            torch.autograd.backward(scaled if share == 1 else scaled * share, inputs=state.parameters)
+            for name, scalar in {phase: value, **logged}.items():
+                kept = scalar.detach().float() * share
+                scalars[name] = scalars[name] + kept if name in scalars else kept
+
+    def _step(self, state: PhaseState) -> Tensor:
+        """Let the optimizer step; return whether it left this step out, on the device."""
+        for parameter in state.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in state.parameters if parameter.grad is not None]
+        _average(gradients)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # pyright: ignore[reportPrivateImportUsage]
         bad = ~torch.isfinite(norm)
-        self.skipped += bad
-        self._in_a_row = (self._in_a_row + 1) * bad
-        for parameter, gradient in zip(state.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        if self._runtime.device.type == "cuda":
-            state.optimizer.found_inf = bad.float()  # pyright: ignore[reportAttributeAccessIssue] (fused Adam skips by itself)
+        factors = []
+        if state.scale is not None:
+            factors.append(state.scale.factor.reciprocal())
+            norm = norm * factors[0]
+        if state.phase.clip_norm is not None:
+            factors.append((state.phase.clip_norm / (norm + 1e-6)).clamp(max=1.0))
+        if factors:
+            torch._foreach_mul_(gradients, torch.stack(factors).prod())  # pyright: ignore[reportPrivateImportUsage]
+        self.skipped.add_(bad)
+        self._in_a_row.add_(1).mul_(bad)
+        missed = bad.float()
+        if self._runtime.device.type in _FUSED:
+            state.optimizer.found_inf = missed  # pyright: ignore[reportAttributeAccessIssue]
             state.optimizer.grad_scale = None  # pyright: ignore[reportAttributeAccessIssue]
             state.optimizer.step()
         elif not bad:
             state.optimizer.step()
+        if state.scale is not None:
+            state.scale.adapt(missed)
         state.optimizer.zero_grad(set_to_none=True)
-        if state.phase.ema_decay is not None:
-            averages, values = list(state.averages.values()), [p.detach() for p in state.parameters]
-            share = max(1.0 - state.phase.ema_decay, self._haste)
-            torch._foreach_lerp_(averages, values, share)  # pyright: ignore[reportPrivateImportUsage]
+        return bad
+
+
+def _average(gradients: list[Tensor]) -> None:
+    """Average over processes: one flat all-reduce."""
+    if not torch.distributed.is_initialized():
+        return
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    torch.distributed.all_reduce(flat)
+    flat /= torch.distributed.get_world_size()
+    parts = flat.split([gradient.numel() for gradient in gradients])
+    shaped = [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)]
+    torch._foreach_copy_(gradients, shaped)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _parts(batch: Batch, count: int) -> Iterable[tuple[Batch, float]]:
