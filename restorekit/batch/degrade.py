@@ -35,6 +35,7 @@ class Degrading:
 
     def __init__(self, recipe: Recipe):
         self._recipe = recipe
+        self._grey = recipe.for_grey()
 
     def plan(self, job: Job) -> tuple[Step, ...]:
         """Return the recipe's steps, the same for every picture."""
@@ -61,7 +62,8 @@ class Degrading:
         visible = covered(picture.pixels, hidden)
         image = to_tensor(visible if unit == 1.0 else visible / np.float32(unit)).expand(3, -1, -1)
         masks = None if job.mask is None else torch.from_numpy(job.mask.astype(np.float32))[None, None]
-        degraded = self._recipe(image[None], torch.tensor([job.seed]), masks)
+        recipe = self._grey if picture.pixels.shape[2] == 1 else self._recipe
+        degraded = recipe(image[None], torch.tensor([job.seed]), masks)
         pixels = to_array(degraded.images[0], picture.pixels.shape[2], picture.pixels.dtype)
         if unit != 1.0:
             pixels *= np.float32(unit)

@@ -35,7 +35,7 @@ from restorekit.registry import Registry
 from restorekit.specs import Step
 from restorekit.weights.files import current_sha256
 
-__all__ = ["Pipeline", "PixelBudget", "checksum"]
+__all__ = ["Pipeline", "PixelBudget", "checksum", "picture_seed"]
 
 
 class PixelBudget:
@@ -160,7 +160,7 @@ class Pipeline:
         with self.budget.hold(info.width * info.height):
             picture = images.decode(data, name=item.name, max_pixels=self.options.max_pixels)
             mask, mask_sha256 = self._mask(item, picture)
-            job = Job(item.name, picture, mask, _seed(self.options.seed, item.name))
+            job = Job(item.name, picture, mask, picture_seed(self.options.seed, item.name))
             steps = self.chain.plan(job)
             if self.chain.concurrent(steps):
                 outcome = self.chain.run([(job, steps)])[0]
@@ -279,7 +279,8 @@ def checksum(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _seed(seed: int, name: str) -> int:
+def picture_seed(seed: int, name: str) -> int:
+    """Return a picture's own seed, of the run's and its relative name: never of its place in a batch."""
     digest = hashlib.sha256(f"{seed}:{name}".encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

@@ -91,6 +91,10 @@ class Recipe:
             pictures = damage(pictures, chances(seeds, index, damage.name))
         return pictures
 
+    def for_grey(self) -> Recipe:
+        """Return the recipe for grey pictures: their three equal channels are one sensor's, and get the same noise."""
+        return parse([_in_grey(step, damage) for step, damage in zip(self.steps, self.damages, strict=True)])
+
     def __str__(self) -> str:
         return " ".join(str(step) for step in self.steps)
 
@@ -107,6 +111,11 @@ def parse(steps: Sequence[str | Step]) -> Recipe:
     """
     read = tuple(Step.parse(step) if isinstance(step, str) else step for step in steps)
     return Recipe(tuple(_with_chance(step) for step in read), read)
+
+
+def _in_grey(step: Step, damage: Damage | Sometimes) -> Step:
+    own = damage.damage if isinstance(damage, Sometimes) else damage
+    return dataclasses.replace(step, settings={**step.settings, "gray": "true"}) if hasattr(own, "gray") else step
 
 
 def _with_chance(step: Step) -> Damage | Sometimes:

@@ -94,6 +94,14 @@ def test_a_mask_is_written_exactly_where_pixels_were_lost(clean, tmp_path):
         assert 0.02 < mask.mean() < 0.6
 
 
+def test_a_grey_picture_gets_the_noise_that_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flat").mkdir()
+    Image.fromarray(np.full((128, 128), 128, np.uint8)).save(tmp_path / "flat/a.png")
+    damage(tmp_path / "flat", tmp_path / "out", "noise:25", "poisson:30,chance=0")
+    assert np.std(pixels(tmp_path / "out/a.png")) == pytest.approx(25, rel=0.05)
+
+
 def test_masks_follow_a_change_of_size_and_damage_without_holes_has_none(clean, tmp_path):
     damage(clean, tmp_path / "small", "holes:center", "downscale:2")
     mask = pixels(tmp_path / "small/photo.mask.png")
