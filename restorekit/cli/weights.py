@@ -23,10 +23,11 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_(as_json: _Json = False) -> None:
     """List the weights of the installed generators, and whether they are here."""
+    from restorekit.evaluation.distribution import published
     from restorekit.registry import registry
     from restorekit.weights.card import listing
 
-    rows = listing(registry())
+    rows = [*listing(registry()), published.listing()]
     if as_json:
         print_json(rows)
         return
@@ -34,7 +35,7 @@ def list_(as_json: _Json = False) -> None:
         ["weights", "status", "size", "summary", "where"],
         [
             [
-                f"{row['generator']}:{row['variant']}",
+                f"{row['generator']}:{row['variant']}" if row["variant"] else row["generator"],
                 row["status"],
                 "-" if row["bytes"] is None else _size(row["bytes"]),
                 row["summary"],
@@ -106,6 +107,9 @@ def fetch(
     from restorekit.specs import Step
     from restorekit.weights import sources
 
+    if weights == "inception":
+        _fetch_inception(as_json)
+        return
     step = Step.parse(weights)
     if step.is_file:
         raise UsageError(weights, "is a file, and needs no fetching", "name weights as `restorekit weights list` does")
@@ -113,9 +117,23 @@ def fetch(
     wanted = sources.variant(spec, step.choice)
     with _progress(wanted.name) as progress:
         path = sources.fetch(spec, step.choice, progress=progress)
-    say(f"{wanted.name} was here already" if wanted.status != "missing" else f"{wanted.name} is here now")
+    _tell_fetched(wanted.name, path, wanted.status != "missing", as_json)
+
+
+def _fetch_inception(as_json: bool) -> None:
+    """Download the network of the metrics, which is no generator's."""
+    from restorekit.evaluation.distribution import published
+
+    known = published.cached_path().is_file()
+    with _progress("inception") as progress:
+        path = published.fetch(progress=progress)
+    _tell_fetched("inception", path, known, as_json)
+
+
+def _tell_fetched(name: str, path: Path, known: bool, as_json: bool) -> None:
+    say(f"{name} was here already" if known else f"{name} is here now")
     if as_json:
-        print_json({"weights": wanted.name, "path": str(path), "bytes": path.stat().st_size})
+        print_json({"weights": name, "path": str(path), "bytes": path.stat().st_size})
     else:
         print(path)
 
