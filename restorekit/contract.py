@@ -23,8 +23,10 @@ __all__ = [
     "Converted",
     "Converter",
     "Detector",
+    "FeatureExtractor",
     "Geometry",
     "Loss",
+    "Measurable",
     "Phase",
     "PictureInfo",
     "Planner",
@@ -204,7 +206,11 @@ class Planner(Protocol):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Makes pictures from latent vectors."""
+    """Makes pictures from latent vectors.
+
+    It may also have ``latent_distributions() -> Mapping[str, Callable[[Tensor], Tensor]]``: what latents can be drawn
+    from, by name (``"prior"``, ``"mixture"``, ...), the one that ``latents`` draws from first.
+    """
 
     def latents(self, seeds: Tensor) -> Tensor:
         """Return ``(N, ...)`` latents, each a function of its own seed alone."""
@@ -212,6 +218,31 @@ class Sampler(Protocol):
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return ``(N, 3, H, W)`` in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """Measures pictures itself, such as how probable it finds them: ``restorekit benchmark`` shows its numbers."""
+
+    def metrics(self, settings: Mapping[str, object]) -> Mapping[str, Callable[[Batch], Tensor]]:
+        """Return functions of a batch with seeds by the names of their numbers, each with ``(N,)`` values.
+
+        ``settings`` are validated values of the spec's ``settings`` class.
+        """
+        ...
+
+    def metrics_protocol(self) -> Mapping[str, str | int | float | bool | None]:
+        """Say what the numbers are: their unit, and everything without which they cannot be compared."""
+        ...
+
+
+@runtime_checkable
+class FeatureExtractor(Protocol):
+    """Tells what its networks see in pictures: a generator with an encoder, or a trainer with a discriminator."""
+
+    def features(self, batch: Batch) -> Tensor:
+        """Return ``(N, D)`` features; called under ``torch.no_grad``, in evaluation mode."""
         ...
 
 
@@ -267,8 +298,13 @@ class Trainable(Protocol):
     It may also have ``degradation() -> Sequence[str]``: steps in the words of ``restorekit degrade``, which the core
     applies to the clean pictures (``Batch.targets``) to make ``Batch.images`` and ``Batch.masks``; without it both
     are the clean pictures. And ``preview(batch) -> Tensor``: ``(N, 3, H, W)`` in [0, 1], pictures of how far it is.
+    And it may be a `FeatureExtractor`, for a linear probe of what its networks have learned.
     And ``finish(batches)``, called once before the weights are written, in evaluation mode and with the weights that
     are kept: it may take as many of the training's batches, from the first, as it needs (a VAE fits a mixture to them).
+
+    Two optional attributes promise something. ``capturable = True``: a step does the same work each time, without
+    looking at values on the host, so that it may be captured as a CUDA graph. ``uses_labels = False``: labels are
+    ignored, so that pictures of different classes may be mixed (``run.mixup``).
     """
 
     @property

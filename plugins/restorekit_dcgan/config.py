@@ -78,6 +78,9 @@ class Settings:
         Weight of the latents' mean square beside the mean absolute difference of the known pixels.
     """
 
+    #: For ``restorekit plugins check``.
+    smoke: ClassVar[dict[str, object]] = {"steps": 2, "restarts": 1, "candidates": 2}
+
     steps: Annotated[int, Field(ge=1, le=100_000)] = 200
     restarts: Annotated[int, Field(ge=1, le=64)] = 4
     candidates: Annotated[int, Field(ge=1, le=65_536)] = 128
@@ -117,6 +120,9 @@ class Recipe:
     augment : tuple of {"colour", "translation", "cutout"}
         What the discriminator sees is changed by, real and generated alike (Zhao et al. 2020, DiffAugment).
     """
+
+    #: For ``restorekit plugins check``.
+    smoke: ClassVar[dict[str, object]] = {"discriminator_width": 16}
 
     loss: Literal[
         "relativistic", "non-saturating", "minimax", "lsgan", "hinge", "wasserstein", "relativistic-average"

@@ -14,6 +14,8 @@ from restorekit_dcgan.config import DCGANConfig, Recipe
 __all__ = ["Discriminator", "SelfAttention", "build_discriminator", "build_generator"]
 
 _SLOPE = 0.2
+#: Side of the grid that features are pooled to.
+_GRID = 4
 
 
 def build_generator(config: DCGANConfig) -> nn.Module:
@@ -72,6 +74,21 @@ class Discriminator(nn.Module):
         if self.embedding is None or labels is None:
             return scores
         return scores + (self.embedding(labels) * features.mean(dim=(2, 3))).sum(dim=1)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return ``(N, D)`` of pictures in [-1, 1]: what every stage sees, the largest in each cell of a 4 x 4 grid.
+
+        References
+        ----------
+        Radford et al. 2015, section 5.1.
+        """
+        seen: list[Tensor] = []
+        assert isinstance(self.body, nn.Sequential)
+        for layer in self.body:
+            images = layer(images)
+            if isinstance(layer, (nn.LeakyReLU, _Residual)):
+                seen.append(F.adaptive_max_pool2d(images, _GRID) if images.ndim == 4 else images)
+        return torch.cat([stage.flatten(1).float() for stage in seen], dim=1)
 
 
 class SelfAttention(nn.Module):

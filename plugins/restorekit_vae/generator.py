@@ -23,6 +23,8 @@ __all__ = ["VAE"]
 _PRIOR, _MIXTURE, _POSTERIOR, _DATA, _IMPORTANCE = 0, 1, 4, 5, 16
 #: Natural logarithms of a posterior's variance stay within this of 0: beyond it float32 has no use for them.
 _LARGEST_LOG_VARIANCE = 15.0
+#: What ``VAEConfig.data`` makes of a picture, for the protocol of the bounds.
+_VALUES = {"real": "as they are", "threshold": "binarised at 0.5", "sampled": "binarised at random with the grey value"}
 
 
 class VAE(nn.Module):
@@ -114,9 +116,29 @@ class VAE(nn.Module):
             weights.append(self.log_likelihood(values, latents) + ratio)
         return torch.logsumexp(torch.stack(weights), dim=0) - math.log(samples)
 
-    def metrics(self) -> Mapping[str, Callable[[Batch], Tensor]]:
-        """Return named measures of a batch, each ``(N,)`` in nats."""
-        return {"elbo": self.elbo, "iwae100": partial(self.iwae, samples=100)}
+    def metrics(self, settings: Mapping[str, object]) -> Mapping[str, Callable[[Batch], Tensor]]:
+        """Return the bounds by name, each ``(N,)`` in nats a picture."""
+        samples = Settings(**settings).importance_samples  # pyright: ignore[reportArgumentType]
+        return {"elbo": self.elbo, f"iwae{samples}": partial(self.iwae, samples=samples)}
+
+    def metrics_protocol(self) -> Mapping[str, str | int | float | bool | None]:
+        """Say what is taken for a picture, and how: without it bounds cannot be compared."""
+        density = self.config.likelihood == "gaussian"
+        return {
+            "unit": "nats a picture",
+            "beta": 1.0,
+            "likelihood": self.config.likelihood,
+            "values": f"{_VALUES[self.config.data]}, {self.config.size}x{self.config.size}x{self.config.channels}",
+            "quantity": "log-density of values in [0, 1]" if density else "log-probability",
+        }
+
+    def features(self, batch: Batch) -> Tensor:
+        """Return ``(N, latent)``: the means of the pictures' posteriors."""
+        return self.encode(self.observed(batch))[0]
+
+    def latent_distributions(self) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """Return what `latents` can draw from: the mixture where there is one, and the prior."""
+        return {"prior": self.prior} if self.mixture is None else {"mixture": self.latents, "prior": self.prior}
 
     def latents(self, seeds: Tensor) -> Tensor:
         """Return ``(N, latent)``: from the mixture where there is one (the prior, until it is fitted)."""

@@ -62,6 +62,32 @@ def test_every_network_makes_and_scores_pictures_of_its_size(architecture, size,
     assert training.discriminator(generator.from_pictures(made), labels).shape == (2,)
 
 
+@pytest.mark.parametrize(("architecture", "stages"), [("modern", 4), ("dcgan", 2), ("mlp", 2)])
+def test_the_discriminator_tells_what_every_stage_sees(architecture, stages):
+    training = Training(build(architecture=architecture), Recipe(**{**PLAIN, "discriminator_width": 6}))
+    given = batch()
+    with torch.no_grad():
+        features = training.features(given)
+        seen = []
+        images = training.generator.from_pictures(given.images)
+        body = training.discriminator.eval().body
+        assert isinstance(body, nn.Sequential)
+        for layer in body:
+            images = layer(images)
+            if type(layer).__name__ in ("LeakyReLU", "_Residual"):
+                seen.append(images)
+    assert len(seen) == stages
+    assert features.shape[0] == 4
+    first = seen[0]
+    if architecture == "mlp":
+        assert torch.equal(features[:, : first.shape[1]], first)
+        return
+    channels, side = first.shape[1:3]
+    grid = features[:, : channels * 16].view(4, channels, 4, 4)
+    assert torch.equal(grid[:, :, 0, 0], first[:, :, : -(-side // 4), : -(-side // 4)].amax(dim=(2, 3)))
+    assert features.shape[1] == sum(16 * stage.shape[1] for stage in seen)
+
+
 def test_latents_are_functions_of_their_seeds_alone():
     generator = build()
     assert torch.equal(generator.latents(torch.tensor([5, 9]))[1:], generator.latents(torch.tensor([9])))

@@ -55,7 +55,7 @@ def test_every_network_makes_and_measures_pictures_of_its_size(architecture, siz
     assert made.shape == restored.shape == given.images.shape
     assert 0 <= made.min() <= made.max() <= 1
     assert channels == 3 or torch.equal(restored[:, 0], restored[:, 2])
-    assert {name: value(given).shape for name, value in vae.metrics().items()} == {"elbo": (2,), "iwae100": (2,)}
+    assert {name: value(given).shape for name, value in vae.metrics({}).items()} == {"elbo": (2,), "iwae100": (2,)}
 
 
 @pytest.mark.parametrize(("likelihood", "data"), [("bernoulli", "threshold"), ("gaussian", "real")])
@@ -106,6 +106,17 @@ def test_the_importance_weighted_bound_rises_with_samples_towards_the_exact_like
     bounds = [vae.elbo(given).mean(), vae.iwae(given, 5).mean(), vae.iwae(given, 300).mean()]
     assert bounds[0] < bounds[1] - 0.1 < exact.mean()
     assert float(bounds[2]) == pytest.approx(float(exact.mean()), abs=0.1)
+
+
+def test_the_benchmark_is_told_what_the_bounds_are_of_and_how_many_samples_they_take():
+    vae = build(likelihood="bernoulli", data="sampled")
+    given = batch()
+    found = {name: function(given) for name, function in vae.metrics({"importance_samples": 3}).items()}
+    assert list(found) == ["elbo", "iwae3"]
+    assert torch.equal(found["iwae3"], vae.iwae(given, 3))
+    assert vae.metrics_protocol()["values"] == "binarised at random with the grey value, 28x28x1"
+    assert vae.metrics_protocol()["quantity"] != build(likelihood="gaussian").metrics_protocol()["quantity"]
+    assert torch.equal(vae.features(given), vae.encode(vae.observed(given))[0])
 
 
 def test_sampled_data_are_ones_with_the_grey_value_as_probability_by_seed():
