@@ -9,16 +9,18 @@ from typing import Literal
 
 import pluggy
 
-from restorekit import hookspecs
+from restorekit import __version__, hookspecs
 from restorekit.specs import API, GeneratorSpec
 
-__all__ = ["DISABLE_VARIABLE", "FoundPlugin", "Plugin", "discover", "import_plugins"]
+__all__ = ["DISABLE_VARIABLE", "ONLY_VARIABLE", "FoundPlugin", "Plugin", "discover", "import_plugins"]
 
 #: The distribution whose plugins win a quarrel over a name.
 BUNDLED = "restorekit"
 
-#: Comma-separatedentry-point names that are not loaded; ``*`` stands for everything that is not bundled.
+#: Comma-separated entry-point names that are not loaded; ``*`` stands for everything that is not bundled.
 DISABLE_VARIABLE = "RESTOREKIT_DISABLE_PLUGINS"
+#: Comma-separated entry-point names besides which none is loaded; unset or empty: all are. ``--only-plugins`` sets it.
+ONLY_VARIABLE = "RESTOREKIT_ONLY_PLUGINS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def discover() -> list[FoundPlugin]:
     return sorted(found, key=lambda plugin: (not plugin.bundled, plugin.name, plugin.distribution))
 
 
-def import_plugins(found: Iterable[FoundPlugin], disabled: Iterable[str] = ()) -> tuple[Plugin, ...]:
+def import_plugins(
+    found: Iterable[FoundPlugin], disabled: Iterable[str] = (), only: Iterable[str] = ()
+) -> tuple[Plugin, ...]:
     """Import each plugin by itself and keep what works.
 
     Parameters
@@ -71,19 +75,24 @@ def import_plugins(found: Iterable[FoundPlugin], disabled: Iterable[str] = ()) -
         Earlier ones keep a generator name that a later one claims too.
     disabled : iterable of str
         Entry-point names to leave alone; ``*`` stands for every plugin that is not bundled.
+    only : iterable of str
+        Entry-point names to leave all others alone for; none for no such choice.
     """
-    names = set(disabled)
+    names, chosen = set(disabled), set(only)
     plugins: list[Plugin] = []
     taken: dict[str, Plugin] = {}
     for candidate in found:
         if candidate.name in names or ("*" in names and not candidate.bundled):
             plugins.append(_outcome(candidate, "disabled", f"named in {DISABLE_VARIABLE}"))
             continue
+        if chosen and candidate.name not in chosen:
+            plugins.append(_outcome(candidate, "disabled", "not among --only-plugins"))
+            continue
         try:
             specs = _specs(candidate)
             _refuse_duplicates(candidate, specs, taken)
         except (Exception, SystemExit) as error:  # an import may raise anything
-            plugins.append(_outcome(candidate, "broken", _brief(error)))
+            plugins.append(_outcome(candidate, "broken", _brief(error, candidate)))
             continue
         plugin = _outcome(candidate, "ok", generators=specs)
         plugins.append(plugin)
@@ -111,11 +120,7 @@ def _specs(candidate: FoundPlugin) -> tuple[GeneratorSpec, ...]:
         if not isinstance(spec, GeneratorSpec):
             raise _ContractError(f"yields a {type(spec).__name__} where a GeneratorSpec is wanted")
         if spec.api != API:
-            newer = "a newer" if spec.api > API else "an older"
-            raise _ContractError(
-                f"generator {spec.name!r} is written for api {spec.api}, {newer} contract than this restorekit's "
-                f"(api {API}); install a release of the plugin or of restorekit that fits"
-            )
+            raise _ContractError(_other_api(spec, candidate))
     return specs
 
 
@@ -143,6 +148,30 @@ def _outcome(
     return Plugin(candidate.name, candidate.distribution, candidate.version, status, reason, generators)
 
 
-def _brief(error: BaseException) -> str:
+def _other_api(spec: GeneratorSpec, candidate: FoundPlugin) -> str:
+    newer = spec.api > API
+    told = f"generator {spec.name!r} is written for api {spec.api}, {'a newer' if newer else 'an older'} contract"
+    wanted = (_unmet(candidate) or hookspecs.PROJECT) if newer else candidate.distribution
+    return f"{told} than this restorekit's (api {API}): pip install --upgrade '{wanted}'"
+
+
+def _unmet(candidate: FoundPlugin) -> str:
+    """Return the restorekit that the plugin's metadata asks for, such as ``restorekit>=2``, where this is another."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        asked = [Requirement(text) for text in metadata.requires(candidate.distribution) or ()]
+    except (metadata.PackageNotFoundError, InvalidRequirement):
+        return ""
+    ours = [requirement for requirement in asked if requirement.name == BUNDLED]
+    return next((str(each) for each in ours if not each.specifier.contains(__version__, prereleases=True)), "")
+
+
+def _brief(error: BaseException, candidate: FoundPlugin) -> str:
     text = " ".join(str(error).split())
-    return text if isinstance(error, _ContractError) else f"{type(error).__name__}: {text}"
+    if isinstance(error, _ContractError):
+        return text
+    told = f"{type(error).__name__}: {text}"
+    # A name or a field of a later restorekit is the likely cause.
+    wanted = _unmet(candidate)
+    return f"{told}; it asks for {wanted}, and this is {__version__}: pip install '{wanted}'" if wanted else told

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restorekit.discovery import DISABLE_VARIABLE, FoundPlugin, Plugin, discover, import_plugins
+from restorekit.discovery import DISABLE_VARIABLE, ONLY_VARIABLE, FoundPlugin, Plugin, discover, import_plugins
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.specs import GeneratorSpec, Step
 from restorekit.values import described, resolve, split, split_ensemble, validated
@@ -236,16 +236,19 @@ class Registry:
         return self.spec(name)
 
 
-def assemble(found: Iterable[FoundPlugin], disabled: Iterable[str] = ()) -> Registry:
+def assemble(found: Iterable[FoundPlugin], disabled: Iterable[str] = (), only: Iterable[str] = ()) -> Registry:
     """Import plugins, see `restorekit.discovery.import_plugins`, and make a registry of them."""
-    return Registry(import_plugins(found, disabled))
+    return Registry(import_plugins(found, disabled, only))
 
 
 @functools.cache
 def registry() -> Registry:
     """Return the registry of this process, assembled on first use."""
-    disabled = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",") if name.strip()]
-    return assemble(discover(), disabled)
+    return assemble(discover(), _names(DISABLE_VARIABLE), _names(ONLY_VARIABLE))
+
+
+def _names(variable: str) -> list[str]:
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
 def _settings_class(spec: GeneratorSpec) -> type | None:

@@ -1,4 +1,20 @@
-"""The torch-free records that describe generators and the steps of a restoration."""
+"""The torch-free records that describe generators and the steps of a restoration.
+
+What ``api: 1`` promises
+------------------------
+A plugin that is written for api 1 works with every restorekit whose `API` is 1:
+
+- Every name in `restorekit.plugin`, and in the modules of `restorekit.nn`, stays and means the same.
+- Records (`GeneratorSpec`, `Batch`, `Geometry`, `Phase`, ...) may gain fields; each new one has a default with which
+  everything is as it was. None is taken away, or changes its type, unit or range.
+- The hook may be given arguments: one that is not asked for is not passed.
+- Methods that are called today keep their arguments. What is asked for besides is optional, looked up by name.
+- Weights files and checkpoints of networks whose parameters and configuration are the same are read.
+
+What is to go is kept, with a warning that names the release without it (`restorekit.deprecation`), for two minor
+releases and at least half a year. A change that breaks any of this makes `API` 2. A plugin for another api is listed as
+broken, with the release to install, and takes no other plugin down.
+"""
 
 from __future__ import annotations
 

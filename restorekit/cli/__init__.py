@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from restorekit.cli import degrade, generate, generators, info, plugins, restore, train, weights
+from restorekit.cli import benchmark, degrade, evaluate, generate, generators, info, plugins, restore, train, weights
 from restorekit.errors import RestorekitError
 
 __all__ = ["app", "main"]
@@ -22,10 +22,12 @@ app = typer.Typer(
 )
 app.command()(restore.restore)
 app.command()(degrade.degrade)
+app.command()(evaluate.evaluate)
+app.command()(benchmark.benchmark)
 app.command()(train.train)
 app.command()(generate.generate)
 app.command()(generators.generators)
-app.command()(plugins.plugins)
+app.add_typer(plugins.app, name="plugins")
 app.command()(info.info)
 app.add_typer(weights.app, name="weights")
 
@@ -42,8 +44,12 @@ def _version(wanted: bool) -> None:
 def _root(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of errors; may stand anywhere."),
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    only_plugins: str = typer.Option("", help="Load these plugins alone: names separated by commas."),
 ) -> None:
-    pass
+    if only_plugins:
+        from restorekit.discovery import ONLY_VARIABLE
+
+        os.environ[ONLY_VARIABLE] = only_plugins  # for the processes that this one starts, too
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``restorekit weights``: list, show, verify, fetch and convert weights files."""
+"""``restorekit weights``: list, show, verify, fetch, convert, pack, record and export weights files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from restorekit.cli.console import print_json, print_table, say
 from restorekit.errors import NotAvailable, RestorekitError, UsageError
 
 app = typer.Typer(
-    help="List, show, verify, fetch and convert weights files.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show, verify, fetch, convert, pack, record and export weights files.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -158,6 +160,65 @@ def convert(
     say(f"{source} is {header.generator}; try it with `restorekit restore IN -o OUT --with {target}`")
     if as_json:
         print_json(card(target))
+
+
+@app.command()
+def pack(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A weights file, as training leaves it.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+    precision: Annotated[str, typer.Option(help="fp16, bf16 or fp32.")] = "fp16",
+    licence: Annotated[str, typer.Option(help="Of the weights; by default as IN has it.")] = "",
+    terms: Annotated[str, typer.Option(help="Of the training data; by default as IN has them.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Make a file to publish: smaller, with its licence in it."""
+    if target.exists() and not overwrite:
+        raise UsageError(target, "is there already", "use --overwrite to replace it")
+    from restorekit.weights.card import card
+    from restorekit.weights.packing import pack as pack_file
+
+    pack_file(source, target, precision=precision, licence=licence, terms=terms)
+    say(f"{target} is {_size(target.stat().st_size)}; `restorekit weights record` adds what is measured of it")
+    if as_json:
+        print_json(card(target))
+
+
+@app.command()
+def record(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A weights file; only its header changes.")],
+    benchmarks: Annotated[list[Path], typer.Argument(metavar="BENCHMARK", help="From `restorekit benchmark --save`.")],
+    as_json: _Json = False,
+) -> None:
+    """Write what benchmarks measured of a weights file into its header; they must be of the file as it is."""
+    from restorekit.evaluation.recorded import measured
+    from restorekit.weights.card import card
+    from restorekit.weights.packing import record as record_metrics
+
+    header = record_metrics(weights, measured(weights, benchmarks))
+    say(f"{weights} now tells {len(header.metrics)} metrics")
+    if as_json:
+        print_json(card(weights))
+
+
+@app.command()
+def export(
+    weights: Annotated[str, typer.Argument(help="NAME[:VARIANT] or a .safetensors file; settings are built in.")],
+    onnx: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Write a network as ONNX, any size and batch, and try it against torch (pip install 'restorekit[onnx]')."""
+    if onnx.exists() and not overwrite:
+        raise UsageError(onnx, "is there already", "use --overwrite to replace it")
+    from restorekit.inference.export import export_onnx
+    from restorekit.registry import registry
+    from restorekit.specs import Step
+
+    result = export_onnx(Step.parse(weights), onnx, registry=registry())
+    say(f"{onnx} differs from torch by at most {result.difference:.1e}")
+    if as_json:
+        print_json({"path": str(onnx), "inputs": dict(result.inputs), "difference": result.difference})
 
 
 def _card_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Makes of a training's weights a file to publish: half as large, with its metrics and licence written into it."""
+"""Makes of a training's weights a file to publish: half as large, with its licence and what was measured of it."""
 
 from __future__ import annotations
 
@@ -6,33 +6,30 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from restorekit.errors import UsageError
-from restorekit.weights.files import read, write
+from restorekit.weights.files import file_sha256, read, write
 from restorekit.weights.header import Header, Metric
 
-__all__ = ["PRECISIONS", "pack"]
-
-Precision = Literal["fp32", "fp16", "bf16"]
+__all__ = ["PACKED_FROM", "PRECISIONS", "pack", "record"]
 
 #: What floating-point tensors may be stored as: names of torch's dtypes.
-PRECISIONS: dict[Precision, str] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+#: Key of a packed file's training record: the checksum of the file that it was made of.
+PACKED_FROM = "packed_from"
 
 
 def pack(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
-    precision: Precision = "fp16",
-    metrics: Sequence[Metric] = (),
+    precision: str = "fp16",
     licence: str = "",
     terms: str = "",
 ) -> Header:
-    """Store weights in another precision, and write down what was measured and what they may be used for.
-
-    The tensors depend on ``source`` and ``precision`` alone: metrics measured on a packed file hold for one that is
-    packed again with them.
+    """Store weights in another precision, and write down what they may be used for.
 
     Parameters
     ----------
@@ -42,8 +39,6 @@ def pack(
         The ``.safetensors`` file to write; another one of that name is replaced.
     precision : {"fp16", "bf16", "fp32"}
         Of the floating-point tensors on disk.
-    metrics : sequence of Metric
-        Replace those of the same name, protocol and data in the source's header.
     licence, terms : str
         Of the weights, and of the data that they were trained on; by default as the source has them.
 
@@ -66,6 +61,8 @@ def pack(
     source, target = Path(source), Path(target)
     if target.suffix != ".safetensors":
         raise UsageError(target, "is no name for a weights file", "end it in .safetensors")
+    if precision not in PRECISIONS:
+        raise UsageError("--precision", f"{precision} is none", f"choose {', '.join(PRECISIONS)}")
     if target.exists() and target.samefile(source):
         raise UsageError(target, "is the file that is packed", "choose another name")
     header, tensors = read(source)
@@ -74,10 +71,38 @@ def pack(
     for name, tensor in stored.items():
         if not torch.isfinite(tensor).all():
             raise UsageError(source, f"{name} holds values that {precision} cannot", "store it as bf16 or fp32")
-    new = {(m.name, m.protocol, m.data) for m in metrics}
-    kept = [m for m in header.metrics if (m.name, m.protocol, m.data) not in new]
-    training = {**header.training, "terms": terms} if terms else header.training
+    training = {**header.training, PACKED_FROM: file_sha256(source)}
     changed = dataclasses.replace(  # pyright: ignore
-        header, metrics=(*kept, *metrics), licence=licence or header.licence, training=training
+        header,
+        licence=licence or header.licence,
+        training={**training, "terms": terms} if terms else training,
     )
     return write(target, changed, stored)
+
+
+def record(path: str | os.PathLike[str], metrics: Sequence[Metric]) -> Header:
+    """Write metrics into the header of a weights file; its tensors stay as they are.
+
+    Parameters
+    ----------
+    path : path-like
+        A weights file; replaced.
+    metrics : sequence of Metric
+        Replace those of the same name, protocol and data.
+
+    Returns
+    -------
+    Header
+        As written.
+
+    Raises
+    ------
+    NotAvailable
+        It is no sound weights file.
+    OutputError
+        It cannot be written; the older file stays.
+    """
+    header, tensors = read(path)
+    new = {(m.name, m.protocol, m.data) for m in metrics}
+    kept = [m for m in header.metrics if (m.name, m.protocol, m.data) not in new]
+    return write(path, dataclasses.replace(header, metrics=(*kept, *metrics)), tensors)  # pyright: ignore

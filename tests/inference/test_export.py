@@ -11,10 +11,10 @@ import torch
 
 from restorekit.contract import Batch
 from restorekit.errors import NotAvailable, UsageError
+from restorekit.inference.export import export_onnx
 from restorekit.registry import registry
 from restorekit.specs import Step
 from restorekit.weights import save
-from restorekit.inference.export import export_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")

@@ -9,8 +9,8 @@ import torch
 
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.weights import Metric, save
-from restorekit.weights.files import read
-from restorekit.weights.packing import pack
+from restorekit.weights.files import file_sha256, read
+from restorekit.weights.packing import PACKED_FROM, pack, record
 
 from .conftest import METRIC, RECORD, make_tiny
 from .tiny import tiny_spec
@@ -38,21 +38,19 @@ def test_floats_are_cast_and_everything_else_stays(trained, tmp_path, precision,
 
 
 def test_metrics_are_added_and_measured_again_replaced(trained, tmp_path):
-    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    again = Metric(**{**METRIC, "value": 32.0})
-    once = pack(trained, first)
-    header = pack(trained, second, metrics=[NEW, again], licence="Apache-2.0", terms="CC0-1.0")
+    packed = tmp_path / "packed.safetensors"
+    tensors = pack(trained, packed, licence="Apache-2.0", terms="CC0-1.0").tensors_sha256
+    header = record(packed, [NEW, Metric(**{**METRIC, "value": 32.0})])
     assert {(m.name, m.data): m.value for m in header.metrics} == {("PSNR", "CID22 val"): 32.0, ("PSNR", "Set5"): 30.0}
     assert header.licence == "Apache-2.0"
-    assert header.training == {**RECORD, "terms": "CC0-1.0"}
-    # What was measured on the first holds for the second.
-    assert header.tensors_sha256 == once.tensors_sha256
-    assert once.training == RECORD
+    assert header.training == {**RECORD, "terms": "CC0-1.0", PACKED_FROM: file_sha256(trained)}
+    assert header.tensors_sha256 == tensors
+    assert read(packed)[0] == header
 
 
 def test_the_same_twice_is_the_same_file(trained, tmp_path):
     for name in ("a", "b"):
-        pack(trained, tmp_path / f"{name}.safetensors", metrics=[NEW])
+        pack(trained, tmp_path / f"{name}.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from restorekit.errors import UsageError
+from restorekit.evaluation.benchmarking.comparing import read_benchmark as read_any
 from restorekit.evaluation.generative.result import GenerativeBenchmark, Row
 from restorekit.evaluation.protocol import differences
 
@@ -44,17 +44,9 @@ def read_benchmark(path: Path) -> dict[str, Any]:
     UsageError
         The file cannot be read, or holds something else.
     """
-    way_out = "give a file that `restorekit benchmark --save` wrote for generators that make pictures"
-    try:
-        record = json.loads(path.read_bytes())
-        sound = isinstance(record["protocol"], dict) and all(
-            isinstance(row["generator"], str) and isinstance(row["protocol"], dict) for row in record["rows"]
-        )
-    except OSError as error:
-        raise UsageError(path, f"cannot be read ({error.strerror})", "check the path") from error
-    except (ValueError, TypeError, KeyError, AttributeError):
-        sound, record = False, {}
-    if not sound:
+    record = read_any(path)
+    if not all(isinstance(row.get("protocol"), dict) for row in record["rows"]):
+        way_out = "give a file that `restorekit benchmark --save` wrote for generators that make pictures"
         raise UsageError(path, "is no benchmark of generators that make pictures", way_out)
     return record
 
