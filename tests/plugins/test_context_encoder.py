@@ -372,10 +372,11 @@ def test_learns_to_continue_waves_and_the_weights_file_alone_restores(tmp_path):
 
 def test_pathak_learns(tmp_path):
     kinds = 'recipe.degradation=["holes:center"]'
-    teach(tmp_path, "pathak", 30, kinds, "run.validation_pictures=1", "run.log_every=10")
+    teach(tmp_path, "pathak", 30, kinds, "run.validation_pictures=1", "run.validate_every=15")
+    # The loss itself jumps about: each step sees other colours.
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    errors = [line["l2"] for line in lines if "l2" in line]
-    assert errors[-1] < 0.8 * errors[0]
+    halfway, end = (line["validation_psnr_holes"] for line in lines if "validation_psnr_holes" in line)
+    assert end > halfway + 0.4
 
 
 @pytest.mark.parametrize("recipe", ["modern", "pathak"])
