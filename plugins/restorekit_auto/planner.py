@@ -15,12 +15,15 @@ from restorekit_auto.config import Auto
 
 __all__ = ["Planner"]
 
-# Each task's methods, the one that measured best first (PSNR on photographs; `{}` is the amount).
-_INPAINT_THIN = ("biharmonic", "diffusion", "navier-stokes", "telea", "interpolation")
-_INPAINT_LARGE = ("diffusion", "interpolation", "navier-stokes", "telea", "biharmonic")
+# Each task's methods, the one that measured best first (PSNR on photographs; `{}` is the amount). What is a network
+# counts where weights of this name come with it.
+_INPAINT_THIN = ("context-encoder", "biharmonic", "diffusion", "navier-stokes", "telea", "interpolation")
+_INPAINT_LARGE = ("context-encoder", "diffusion", "interpolation", "navier-stokes", "telea", "biharmonic")
+#: Takes noise and JPEG artefacts away together, and finds out by itself how strong they are.
+_CLEAN = "denoiser"
 _DENOISE = ("sliding-dct:{}", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
 _DEBLOCK = ("deblock:{}",)
-_ENLARGE = ("lanczos:{}", "bicubic:{}", "nearest:{}")
+_ENLARGE = ("super-resolver:x{}", "super-resolver:x4", "lanczos:{}", "bicubic:{}", "nearest:{}")
 
 #: Distance from a hole's rim, in pixels, up to which a smooth continuation beats a membrane.
 _THIN = 5.0
@@ -44,12 +47,8 @@ class Planner:
         """Return the steps that the picture needs; none for a picture that is fine."""
         image = request.image.detach().cpu().permute(1, 2, 0).contiguous().float().numpy()
         mask = None if request.mask is None else request.mask[0].detach().cpu().numpy() >= 0.5
-        steps = [
-            self._inpaint(request, mask),
-            self._deblock(request, image),
-            self._denoise(request, image, mask),
-            self._enlarge(request),
-        ]
+        unclean = [self._deblock(request, image), self._denoise(request, image, mask)]
+        steps = [self._inpaint(request, mask), *_together(request, unclean), self._enlarge(request)]
         return [step for step in steps if step is not None]
 
     def _inpaint(self, request: Request, mask: NDArray[np.bool_] | None) -> Step | None:
@@ -88,6 +87,14 @@ def hole_depth(mask: NDArray[np.bool_]) -> float:
     return float(np.percentile(np.asarray(ndimage.distance_transform_edt(mask))[mask], 90))
 
 
+def _together(request: Request, steps: Sequence[Step | None]) -> Sequence[Step | None]:
+    """Let one network do what several steps are wanted for, where there is one."""
+    reasons = [step.reason for step in steps if step is not None]
+    if not reasons or not any(spec.name == _CLEAN and spec.weights for spec in request.generators):
+        return steps
+    return [Step(_CLEAN).because(" and ".join(reasons))]
+
+
 def _step(request: Request, task: str, wanted: Sequence[str], amount: str, reason: str) -> Step | None:
     """Return the first wanted step that is installed, else any generator of the task, else none."""
     # A network that nobody has taught yet would only do harm.
@@ -95,7 +102,8 @@ def _step(request: Request, task: str, wanted: Sequence[str], amount: str, reaso
     installed = {spec.name: spec for spec in able if task in spec.tasks}
     for text in wanted:
         step = Step.parse(text.format(amount))
-        if step.name in installed:
+        spec = installed.get(step.name)
+        if spec is not None and (not spec.weights or step.choice in ("", *(each.name for each in spec.weights))):
             return step.because(reason)
     others = sorted(installed)
     return Step(others[0]).because(reason) if others else None
