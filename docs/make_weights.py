@@ -1,0 +1,115 @@
+"""Makes ``docs/weights.md`` and ``docs/weights.jpg`` from the weights that come along: their headers, and what they do.
+
+python docs/make_weights.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage import data
+
+import restorekit
+from restorekit.degradations import parse
+from restorekit.inference.arrays import to_array, to_tensor
+from restorekit.registry import registry
+from restorekit.weights.card import card
+from restorekit.weights.sources import variants
+
+HERE = Path(__file__).parent
+SIDE = 192
+GAP = 6
+
+#: What is shown of each weights: (name, photo, top, left, degradation, classical method beside it).
+SHOWN = (
+    ("super-resolver:x4", "astronaut", 20, 130, ("downscale:4",), "bicubic:4"),
+    ("denoiser:blind", "chelsea", 40, 120, ("noise:30",), "nlmeans:30"),
+    ("context-encoder:photo", "coffee", 90, 190, ("cracks:3", "scratches:4,tilt=0-90"), "telea"),
+)
+
+Pixels = NDArray[np.uint8]
+
+
+def listed() -> list[tuple[str, dict[str, Any]]]:
+    """Return every bundled variant with its card."""
+    found = (found for spec in registry().generators for found in variants(spec))
+    return [(each.name, card(each.path)) for each in found if each.status == "bundled"]
+
+
+def table(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """Return Markdown: one row a file."""
+    lines = ["| weights | parameters | size | trained on | terms | licence |", "|---|---:|---:|---|---|---|"]
+    for name, facts in weights:
+        training = facts["training"]
+        cells = [
+            f"`{name}`",
+            f"{facts['parameters']:,}",
+            f"{facts['bytes'] / 1e6:.1f} MB",
+            f"{training.get('data', '')}, {training.get('steps', 0):,} steps",
+            str(training.get("terms", "")),
+            facts["licence"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def metrics(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """Return Markdown: what each header tells was measured."""
+    parts = []
+    for name, facts in weights:
+        lines = [f"### `{name}`", "", "| data | metric | value | protocol |", "|---|---|---:|---|"]
+        for metric in facts["metrics"]:
+            cells = (metric["data"], metric["name"], f"{metric['value']:.4g}", metric["protocol"])
+            lines.append(f"| {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def strip(name: str, photo: str, top: int, left: int, steps: Sequence[str], classical: str) -> Pixels:
+    """Return damaged | classical | network | clean, side by side."""
+    pixels: Pixels = getattr(data, photo)()[top : top + SIDE, left : left + SIDE]
+    damaged = parse(steps)(to_tensor(pixels)[None], torch.tensor([5]))
+    given = to_array(damaged.images[0], 3, np.uint8)
+    mask = None if damaged.masks is None else damaged.masks[0, 0].numpy() > 0
+    made = [restorekit.restore(given, step, mask=mask) for step in (classical, name)]
+    cells = [cv2.resize(given, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST), *made, pixels]
+    gap = np.full((SIDE, GAP, 3), 255, np.uint8)
+    return np.concatenate([piece for cell in cells for piece in (cell, gap)][:-1], axis=1).astype(np.uint8)
+
+
+def main() -> None:
+    """Write both files."""
+    weights = listed()
+    names = {name for name, _ in weights}
+    shown = [each for each in SHOWN if each[0] in names]
+    rows = [piece for each in shown for piece in (strip(*each), np.full((GAP, 4 * SIDE + 3 * GAP, 3), 255, np.uint8))]
+    encoded = cv2.imencode(".jpg", np.concatenate(rows[:-1])[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+    (HERE / "weights.jpg").write_bytes(encoded.tobytes())
+    said = "; ".join(f"{name} after {' '.join(steps)}, beside {rival}" for name, _, _, _, steps, rival in shown)
+    page = f"""# The weights that come along
+
+Written by `python docs/make_weights.py` from the files' own headers; `restorekit weights show NAME:VARIANT` prints one.
+The recipes are in each plugin's `recipes/`, and say how long they took on what.
+
+{table(weights)}
+
+![Damaged, by a classical method, by the network, and the original.](weights.jpg)
+
+Damaged, by a classical method, by the network, and the original: {said}. The photos are scikit-image's.
+
+## What was measured
+
+{metrics(weights)}
+"""
+    (HERE / "weights.md").write_text(page)
+    print(f"{len(weights)} weights, restorekit {restorekit.__version__}")
+
+
+if __name__ == "__main__":
+    main()
