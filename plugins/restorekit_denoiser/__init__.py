@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from restorekit.plugin import GeneratorSpec, hookimpl
+from restorekit.plugin import GeneratorSpec, WeightsSource, hookimpl
 
 
 @hookimpl
@@ -12,11 +12,18 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
     """Yield the denoiser."""
     yield GeneratorSpec(
         name="denoiser",
-        summary="Removes noise and JPEG artefacts with a network that it can be taught.",
+        summary="Removes noise and JPEG artefacts with a network.",
         tasks=frozenset({"denoise", "deblock"}),
         factory="restorekit_denoiser.generator:Denoiser",
         config="restorekit_denoiser.config:Network",
         settings="restorekit_denoiser.config:Settings",
         trainer="restorekit_denoiser.training:Training",
         recipe="restorekit_denoiser.config:Recipe",
+        weights=(
+            WeightsSource(
+                name="blind",
+                file="restorekit_denoiser:weights/blind.safetensors",
+                summary="Noise up to 50 of 255 and JPEG artefacts, of any strength.",
+            ),
+        ),
     )

@@ -12,7 +12,7 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
     """Yield the super-resolver."""
     yield GeneratorSpec(
         name="super-resolver",
-        summary="Enlarges 2, 3 or 4 times with a network that it can be taught.",
+        summary="Enlarges 2, 3 or 4 times with a network.",
         tasks=frozenset({"super-resolve"}),
         factory="restorekit_super_resolver.generator:SuperResolver",
         config="restorekit_super_resolver.config:Network",

@@ -12,6 +12,9 @@ from torch import nn
 
 __all__ = ["Compiled", "eager"]
 
+#: What torch says where a compiled network is differentiated twice: at the second time, or already at the first.
+_TWICE = ("double backward", "create_graph=False")
+
 
 class Compiled:
     """Networks that are compiled, and the ways back.
@@ -58,7 +61,7 @@ class Compiled:
     def _give_up(self, names: Sequence[str], error: RuntimeError) -> None:
         from torch._dynamo.exc import TorchDynamoException
 
-        twice = "double backward" in str(error)
+        twice = any(words in str(error) for words in _TWICE)
         if not twice and not isinstance(error, TorchDynamoException):
             raise error
         dropped = [name for name in names if twice and name in self._networks] or list(self._networks)

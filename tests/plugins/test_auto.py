@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from restorekit import restore
+from restorekit.degradations import parse
 from restorekit.errors import UsageError
 from restorekit.nn.estimate import jpeg_quality, noise_sigma, quantisation_table
 from restorekit.plugin import Batch, PictureInfo, Planner, Request, Restorer, Step
@@ -44,7 +46,11 @@ def compressed(name: str, quality: int) -> NDArray[Any]:
     return floats(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1])
 
 
-def plan(image: NDArray[Any], mask: NDArray | None = None, scale: float = 1.0, auto: str = "auto", without=()):
+NETWORKS = tuple(spec.name for spec in registry().generators if spec.trainer)
+
+
+def plan(image: NDArray[Any], mask: NDArray | None = None, scale: float = 1.0, auto: str = "auto", without=NETWORKS):
+    """Ask the planner; by default as if there were no networks."""
     tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
     holes = None if mask is None else torch.from_numpy(mask.astype(np.float32))[None]
     info = PictureInfo(format="png", width=image.shape[1], height=image.shape[0])
@@ -159,8 +165,8 @@ def test_the_enlargement_is_the_next_whole_one(scale: float, step: str):
 
 def test_a_method_that_is_not_installed_is_replaced_or_left_out():
     image = noisy("coffee", 20)
-    assert plan(image, without=["sliding-dct"])[0].name == "nlmeans"
-    denoisers = [spec.name for spec in registry().generators if "denoise" in spec.tasks]
+    assert plan(image, without=[*NETWORKS, "sliding-dct"])[0].name == "nlmeans"
+    denoisers = [spec.name for spec in registry().generators if {"denoise", "deblock"} & spec.tasks]
     assert plan(image, without=denoisers) == []
 
 
@@ -170,6 +176,47 @@ def test_thresholds_can_be_chosen_and_wrong_ones_are_explained():
     assert plan(compressed("coffee", 75), auto="auto,quality=80")[0].name == "deblock"
     with pytest.raises(UsageError, match="noise=0 is not allowed"):
         registry().load("auto,noise=0")
+
+
+def test_networks_come_first_where_weights_come_with_them():
+    mask = np.zeros((300, 300))
+    mask[100:103] = 1
+    planned = plan(noisy("coffee", 20), mask, scale=3.0, without=())
+    assert [str(step) for step in planned] == ["context-encoder", "denoiser", "super-resolver:x4"]
+
+
+def test_one_network_takes_noise_and_jpeg_artefacts_away_together():
+    worn = np.rint(255 * noisy("astronaut", 20)).astype(np.uint8)
+    encoded = cv2.imencode(".jpg", worn[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 25])[1]
+    image = floats(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1])
+    classical, (step,) = plan(image), plan(image, without=())
+    assert step.name == "denoiser"
+    assert step.reason == " and ".join(each.reason for each in classical)
+
+
+def scratched(name: str) -> NDArray[Any]:
+    tensor = torch.from_numpy(floats(PHOTOS[name])).permute(2, 0, 1)[None]
+    worn = parse(["cracks:3", "scratches:5,tilt=0-90"])(tensor, torch.tensor([3])).images[0]
+    return worn.clamp(0, 1).permute(1, 2, 0).numpy()
+
+
+def test_scratches_are_looked_for_in_prints_of_one_tone_unless_told_otherwise():
+    look = ["scratch-detector", "context-encoder"]
+    print_, photo = scratched("camera"), scratched("coffee")
+    assert [step.name for step in plan(print_, without=())] == look
+    assert [step.name for step in plan(print_ * np.float32([1, 0.9, 0.7]), without=())] == look
+    assert plan(photo, without=()) == []
+    assert [step.name for step in plan(photo, auto="auto,scratches=always", without=())] == look
+    assert plan(print_, auto="auto,scratches=never", without=()) == []
+    # Nothing else tells a scratch from what a picture shows.
+    assert plan(print_, without=["scratch-detector"]) == []
+
+
+def test_a_scratched_print_is_repaired_and_a_sound_one_hardly_touched():
+    clean, worn = PHOTOS["camera"], np.rint(255 * scratched("camera")).astype(np.uint8)
+    before, after = (psnr(floats(image), floats(clean)) for image in (worn, restore(worn, "auto")))
+    assert after > before + 5
+    assert psnr(floats(restore(clean, "auto")), floats(clean)) > 45
 
 
 @settings(max_examples=25, deadline=None)

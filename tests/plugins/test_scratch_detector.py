@@ -7,8 +7,6 @@ import torch
 from skimage import data
 
 from restorekit.contract import Batch, Detector
-from restorekit.errors import NotAvailable
-from restorekit.registry import registry
 from restorekit_scratch_detector.config import Network, Recipe
 from restorekit_scratch_detector.generator import ScratchDetector
 from restorekit_scratch_detector.training import Training, soft_dice
@@ -83,11 +81,6 @@ def test_it_learns_to_mark_a_drawn_line():
     assert logged["overlap"] > 0.8
     found = detector.detect(Batch(batch.images, settings={"grow": 0})) >= 0.5
     assert (found == (marks > 0)).float().mean() > 0.98
-
-
-def test_an_untaught_detector_is_refused():
-    with pytest.raises(NotAvailable, match="scratch-detector"):
-        registry().load("scratch-detector")
 
 
 def test_a_batch_without_marks_teaches_to_mark_nothing(detector):

@@ -70,8 +70,8 @@ def test_trained_weights_restore_pictures_from_the_command_line(tmp_path, teach,
 
 
 def test_a_network_that_was_never_taught_restores_nothing():
-    with pytest.raises(NotAvailable, match="restorekit train denoiser"):
-        registry().load("denoiser")
+    with pytest.raises(NotAvailable, match="restorekit train dcgan"):
+        registry().load("dcgan")
 
 
 def test_two_processes_learn_what_one_does_with_the_same_global_batch(tmp_path, tiles):
