@@ -94,8 +94,20 @@ class Registry:
     def settings(self, name: str) -> list[dict[str, str]]:
         """Describe what may be set in a step: ``name``, ``type``, ``default`` and ``help`` of each field."""
         spec = self.spec(name)
-        owners = [spec.settings] if spec.weights else [spec.config, spec.settings]
+        # The configuration of a network is fixed by its weights.
+        owners = [spec.settings] if spec.weights or spec.trainer else [spec.config, spec.settings]
         return [field for reference in owners if reference for field in described(resolve(spec, reference))]
+
+    def training_settings(self, name: str) -> list[dict[str, str]]:
+        """Describe what may be set when a generator is taught, as ``network.NAME`` and ``recipe.NAME``."""
+        spec = self.spec(name)
+        owners = {"network": spec.config, "recipe": spec.recipe} if spec.trainer else {}
+        return [
+            {**field, "name": f"{table}.{field['name']}"}
+            for table, reference in owners.items()
+            if reference
+            for field in described(resolve(spec, reference))
+        ]
 
     def spec_of(self, step: Step) -> GeneratorSpec:
         """Return the description of the generator that a step names, or that its weights file is for.

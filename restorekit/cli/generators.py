@@ -31,6 +31,7 @@ def generators(
     ]
     if name is not None:
         rows[0]["settings"] = found.settings(name)
+        rows[0]["training"] = found.training_settings(name)
     if as_json:
         print_json(rows if name is None else rows[0])
         return
@@ -49,11 +50,13 @@ def generators(
     )
     if name is not None:
         choice = found.spec(name).choice
+        told = {choice: f"{choice}  ({name}:VALUE)"} if choice else {}
+        _print_settings("setting", [{**s, "name": told.get(s["name"], s["name"])} for s in rows[0]["settings"]])
+        _print_settings("when training", rows[0]["training"])
+
+
+def _print_settings(title: str, settings: list[dict[str, str]]) -> None:
+    if settings:
         print()
-        print_table(
-            ["setting", "type", "default", "meaning"],
-            [
-                [s["name"] + (f"  ({name}:VALUE)" if s["name"] == choice else ""), s["type"], s["default"], s["help"]]
-                for s in rows[0]["settings"]
-            ],
-        )
+        rows = [[s["name"], s["type"], s["default"], s["help"]] for s in settings]
+        print_table([title, "type", "default", "meaning"], rows)

@@ -60,5 +60,7 @@ def test_the_measured_halo_ends():
 
 
 def test_settings_are_listed_for_people():
-    names = {field["name"] for field in registry().settings("denoiser")}
-    assert {"widths", "blocks", "sigma"} <= names
+    assert {field["name"] for field in registry().settings("denoiser")} == {"sigma"}
+    taught = {field["name"] for field in registry().training_settings("denoiser")}
+    assert {"network.widths", "network.blocks", "recipe.learning_rate", "recipe.degradation"} <= taught
+    assert registry().training_settings("nlmeans") == []
