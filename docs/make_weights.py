@@ -105,6 +105,9 @@ Damaged, by a classical method, by the network, and the original: {said}. The ph
 
 ## What was measured
 
+`bsd25` is every fourth picture of BSD100, by name. [performance.md](performance.md) sets the same numbers beside
+other methods.
+
 {metrics(weights)}
 """
     (HERE / "weights.md").write_text(page)

@@ -20,11 +20,11 @@ class Auto:
         Weakest noise that is removed: standard deviation in units of 1/255.
     quality : int
         Highest JPEG quality whose artefacts are removed, on libjpeg's scale; 0 removes none.
-    scratches : {"prints", "always", "never"}
-        Where scratches, cracks and dust are looked for and repaired, if there is no mask: in pictures of one tone, as
-        old prints are; in all; in none.
+    scratches : {"never", "prints", "always"}
+        Where scratches, cracks and dust are looked for and repaired, if there is no mask: in no picture; in those
+        of one tone, as old prints are; in all. A sound picture loses some of its own thin lines to it.
     """
 
     noise: Annotated[float, Field(ge=1, le=255)] = 5.5
     quality: Annotated[int, Field(ge=0, le=95)] = 55
-    scratches: Literal["prints", "always", "never"] = "prints"
+    scratches: Literal["never", "prints", "always"] = "never"

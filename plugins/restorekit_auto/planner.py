@@ -19,9 +19,8 @@ __all__ = ["Planner"]
 # counts where weights of this name come with it.
 _INPAINT_THIN = ("context-encoder", "biharmonic", "diffusion", "navier-stokes", "telea", "interpolation")
 _INPAINT_LARGE = ("context-encoder", "diffusion", "interpolation", "navier-stokes", "telea", "biharmonic")
-#: Takes noise and JPEG artefacts away together, and finds out by itself how strong they are.
-_CLEAN = "denoiser"
-_DENOISE = ("sliding-dct:{}", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
+_DENOISE = ("sliding-dct:{}", "denoiser", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
+_DENOISE_STRONG = ("denoiser", "sliding-dct:{}", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
 _DEBLOCK = ("deblock:{}",)
 _ENLARGE = ("super-resolver:x{}", "super-resolver:x4", "lanczos:{}", "bicubic:{}", "nearest:{}")
 
@@ -33,6 +32,8 @@ _ONE_TONE = 0.03
 #: Longer side of the picture that colours are measured on.
 _SMALL = 512
 
+#: Noise in units of 1/255 from which on the network measured better than the classical methods.
+_STRONG = 30.0
 #: Distance from a hole's rim, in pixels, up to which a smooth continuation beats a membrane.
 _THIN = 5.0
 #: The methods' largest enlargement; the core resizes to what is asked for.
@@ -55,9 +56,9 @@ class Planner:
         """Return the steps that the picture needs; none for a picture that is fine."""
         image = request.image.detach().cpu().permute(1, 2, 0).contiguous().float().numpy()
         mask = None if request.mask is None else request.mask[0].detach().cpu().numpy() >= 0.5
-        unclean = [self._deblock(request, image), self._denoise(request, image, mask)]
         holes = [self._inpaint(request, mask)] if request.mask is not None else self._find_damage(request, image)
-        steps = [*holes, *_together(request, unclean), self._enlarge(request)]
+        clean = [self._deblock(request, image), self._denoise(request, image, mask)]
+        steps = [*holes, *clean, self._enlarge(request)]
         return [step for step in steps if step is not None]
 
     def _inpaint(self, request: Request, mask: NDArray[np.bool_] | None) -> Step | None:
@@ -90,7 +91,8 @@ class Planner:
         sigma = noise_sigma(image)
         if sigma < self.config.noise:
             return None
-        return _step(request, "denoise", _DENOISE, f"{sigma:.1f}", f"noise of about {sigma:.0f} of 255")
+        wanted = _DENOISE if sigma < _STRONG else _DENOISE_STRONG
+        return _step(request, "denoise", wanted, f"{sigma:.1f}", f"noise of about {sigma:.0f} of 255")
 
     def _enlarge(self, request: Request) -> Step | None:
         if request.scale <= 1:
@@ -129,14 +131,6 @@ def colourfulness(image: NDArray[np.float32]) -> float:
         chroma = pixels[:, channel] - luma
         spreads.append(float(np.std(chroma - (tones * np.linalg.lstsq(tones, chroma)[0]).sum(axis=1))))
     return max(spreads)
-
-
-def _together(request: Request, steps: Sequence[Step | None]) -> Sequence[Step | None]:
-    """Let one network do what several steps are wanted for, where there is one."""
-    reasons = [step.reason for step in steps if step is not None]
-    if not reasons or not any(spec.name == _CLEAN and spec.weights for spec in request.generators):
-        return steps
-    return [Step(_CLEAN).because(" and ".join(reasons))]
 
 
 def _step(request: Request, task: str, wanted: Sequence[str], amount: str, reason: str) -> Step | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from restorekit.plugin import GeneratorSpec, hookimpl
+from restorekit.plugin import GeneratorSpec, WeightsSource, hookimpl
 
 
 @hookimpl
@@ -19,4 +19,11 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
         settings="restorekit_scratch_detector.config:Settings",
         trainer="restorekit_scratch_detector.training:Training",
         recipe="restorekit_scratch_detector.config:Recipe",
+        weights=(
+            WeightsSource(
+                name="photo",
+                file="restorekit_scratch_detector:weights/photo.safetensors",
+                summary="Old photographs; takes thin bright things in sound ones for damage.",
+            ),
+        ),
     )
