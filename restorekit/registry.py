@@ -151,7 +151,7 @@ class Registry:
         Parameters
         ----------
         step : Step or str
-            Such as ``"nlmeans:10,search=21"``, ``"super-resolver:photo"`` or ``"my.safetensors"``.
+            Such as ``"nlmeans:10,search=21"``, ``"super-resolver:x4"`` or ``"my.safetensors"``.
 
         Returns
         -------

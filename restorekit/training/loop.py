@@ -34,6 +34,7 @@ from restorekit.training.journal import Journal
 from restorekit.training.update import Diverged, Updater
 from restorekit.training.validation import Validation
 from restorekit.values import resolve
+from restorekit.weights.files import file_sha256
 from restorekit.weights.networks import networks_of, save
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Loop:
         # The initial weights are a function of the seed, too.
         torch.manual_seed(plan.run.seed)
         self.loaded = _generator(plan, registry, start)
+        self.start = "" if start is None else file_sha256(start)
         spec = self.loaded.spec
         trainer = resolve(spec, spec.trainer)(self.loaded.generator, plan.recipe)
         if not isinstance(trainer, Trainable):
@@ -149,6 +151,7 @@ class Loop:
             told = ", ".join(f"{key} {state[key]} then, {now[key]} now" for key in changed)
             warnings.warn(f"resumed, but not to the last bit: {told}", stacklevel=2)
         self.metrics = state.get("metrics", {})
+        self.start = state.get("start", self.start)
         self.best = tuple(state["best"]) if state.get("best") else None
         return int(state["step"])
 
@@ -195,8 +198,12 @@ class Loop:
         if not self.group.leads:
             return
         folder = self.folder / "checkpoints"
-        save_checkpoint(folder, step, self.networks, self.updater, {"metrics": self.metrics, "best": self.best})
+        save_checkpoint(folder, step, self.networks, self.updater, self._told())
         prune(folder, self.plan.run.keep, self.best[1] if self.best else None)
+
+    def _told(self) -> dict[str, object]:
+        """Return what a resumed run has to know besides tensors."""
+        return {"metrics": self.metrics, "best": self.best, "start": self.start}
 
     def _finish(self) -> None:
         """Let the trainer do what comes after the last step, with the weights that are kept."""
@@ -214,6 +221,7 @@ class Loop:
             "terms": self.terms,
             "pictures": len(self.data),
             "steps": step,
+            "start": self.start,
             "config": self.plan.as_dict(),
             "degradation": [str(s) for s in self.recipe.steps] if self.recipe else [],
             "device": str(self.runtime.device),

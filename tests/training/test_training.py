@@ -27,6 +27,7 @@ from restorekit.training.config import RunConfig
 from restorekit.training.data import Batches, clean_batch
 from restorekit.training.smoke import smoke_data, smoke_settings
 from restorekit.training.update import PATIENCE, Diverged, Updater
+from restorekit.weights.files import file_sha256, read_header
 
 from .conftest import RUN, TINY
 
@@ -67,6 +68,14 @@ def test_trained_weights_restore_pictures_from_the_command_line(tmp_path, teach,
     Image.fromarray(photo).save(tmp_path / "a.png")
     cli("restore", "a.png", "-o", "out", "--with", tmp_path / "run/weights.safetensors")
     assert Image.open(tmp_path / "out/a.png").size == (photo.shape[1] * 2, photo.shape[0] * 2)
+
+
+def test_the_header_tells_which_weights_a_run_started_from_also_after_it_was_resumed(tmp_path, teach):
+    first = teach(tmp_path / "first", horizon=2).weights
+    teach(tmp_path / "second", horizon=8, start=first, steps=4)
+    second = teach(tmp_path / "second", horizon=8, resume=True).weights
+    assert read_header(first).training["start"] == ""
+    assert read_header(second).training["start"] == file_sha256(first)
 
 
 def test_a_network_that_was_never_taught_restores_nothing():

@@ -85,6 +85,18 @@ def network(inception_state):
 
 
 @pytest.mark.parametrize(("name", "channels"), list(zip(BLOCKS, CHANNELS, strict=True)))
+def test_every_block_is_equal_to_the_last_bit_where_averages_are_summed_in_one_order(
+    network, inception_state, monkeypatch, name, channels
+):
+    def average(x):
+        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+
+    monkeypatch.setitem(globals(), "average_of_what_is_there", average)
+    x = torch.rand(1, channels, 7, 9, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(network.get_submodule(name)(x), BLOCKS[name](inception_state, name, x))
+
+
+@pytest.mark.parametrize(("name", "channels"), list(zip(BLOCKS, CHANNELS, strict=True)))
 def test_every_block_is_as_published(network, inception_state, name, channels):
     x = torch.rand(1, channels, 7, 9, generator=torch.Generator().manual_seed(1))
     ours, theirs = network.get_submodule(name)(x), BLOCKS[name](inception_state, name, x)
