@@ -17,6 +17,7 @@ from skimage import data
 
 import restorekit
 from restorekit.degradations import parse
+from restorekit.evaluation.folders import written
 from restorekit.inference.arrays import to_array, to_tensor
 from restorekit.registry import registry
 from restorekit.weights.card import card
@@ -61,14 +62,25 @@ def table(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
 
 def metrics(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
     """Return Markdown: what each header tells was measured."""
-    parts = []
-    for name, facts in weights:
-        lines = [f"### `{name}`", "", "| data | metric | value | protocol |", "|---|---|---:|---|"]
-        for metric in facts["metrics"]:
-            cells = (metric["data"], metric["name"], f"{metric['value']:.4g}", metric["protocol"])
-            lines.append(f"| {' | '.join(cells)} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    return "\n\n".join(f"### `{name}`\n\n{measured(facts['metrics'])}" for name, facts in weights)
+
+
+def measured(told: Sequence[dict[str, Any]]) -> str:
+    """Return Markdown: a row for each set of pictures, and below the facts of the protocol that all rows share."""
+    names = list(dict.fromkeys(metric["name"] for metric in told))
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for metric in told:
+        rows.setdefault((metric["data"], metric["protocol"]), {})[metric["name"]] = metric["value"]
+    facts = {key: key[1].split("; ") for key in rows if key[0] != "validation"}
+    shared = [fact for fact in next(iter(facts.values()), []) if all(fact in own for own in facts.values())]
+    head = ["data", *("fp16 costs" if name == "psnr lost by packing" else name for name in names), "protocol"]
+    lines = [head, ["---", *("---:" for _ in names), "---"]]
+    for (data, protocol), values in rows.items():
+        own = [fact for fact in protocol.split("; ") if fact not in shared and not fact.startswith("degradation ")]
+        numbers = (written(name.removesuffix("_mask"), values[name]) if name in values else "" for name in names)
+        lines.append([data, *numbers, "; ".join(own)])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\nAll sets: {'; '.join(shared)}." if shared else table
 
 
 def strip(name: str, photo: str, top: int, left: int, steps: Sequence[str], classical: str) -> Pixels:
