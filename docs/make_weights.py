@@ -75,10 +75,10 @@ def measured(told: Sequence[dict[str, Any]]) -> str:
     shared = [fact for fact in next(iter(facts.values()), []) if all(fact in own for own in facts.values())]
     head = ["data", *("fp16 costs" if name == "psnr lost by packing" else name for name in names), "protocol"]
     lines = [head, ["---", *("---:" for _ in names), "---"]]
-    for (data, protocol), values in rows.items():
+    for (pictures, protocol), values in rows.items():
         own = [fact for fact in protocol.split("; ") if fact not in shared and not fact.startswith("degradation ")]
         numbers = (written(name.removesuffix("_mask"), values[name]) if name in values else "" for name in names)
-        lines.append([data, *numbers, "; ".join(own)])
+        lines.append([pictures, *numbers, "; ".join(own)])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\nAll sets: {'; '.join(shared)}." if shared else table
 

@@ -65,4 +65,4 @@ class Detection:
 
     def _grown(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         # scipy repeats until nothing changes where it is told 0 times.
-        return np.asarray(ndimage.binary_dilation(mask, iterations=self.tolerance)) if self.tolerance else mask
+        return np.asarray(ndimage.binary_dilation(mask, iterations=self.tolerance), bool) if self.tolerance else mask
