@@ -76,6 +76,10 @@ class PictureInfo:
     dpi: tuple[float, float] | None = None
 
 
+def _unheard(done: float) -> None:
+    """Nobody waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a generator is given, for restoring and for training alike.
@@ -98,6 +102,9 @@ class Batch:
         Validated values of the spec's ``settings`` class.
     bits : int
         Depth of the pictures the values came from; above 8 the precision is float32 throughout.
+    progress : callable
+        For calls that take long, as of a restorer that optimises: to be told now and then which share, 0 to 1, is
+        done. It shows that, and ends the call with an exception, to be let through, where the run is to stop.
     """
 
     images: Tensor
@@ -107,6 +114,7 @@ class Batch:
     seeds: Tensor | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     bits: int = 8
+    progress: Callable[[float], None] = _unheard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
