@@ -26,6 +26,7 @@ _TASKS = {
     "blur": "deblur",
     "fade": "enhance",
     "gray": "colorize",
+    "haze": "dehaze",
 }
 
 
