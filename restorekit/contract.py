@@ -136,6 +136,8 @@ class Geometry:
         The operation is global: the picture is never tiled.
     needs_mask : bool
         Works on a mask: pictures without one are refused.
+    colours : bool
+        Gives colours to what has none: grey pictures come back in colour, and not grey as from any other restorer.
     """
 
     scale: int = 1
@@ -144,6 +146,7 @@ class Geometry:
     size: tuple[int, int] | None = None
     whole_image: bool = False
     needs_mask: bool = False
+    colours: bool = False
 
     def __post_init__(self) -> None:
         if self.scale < 1 or self.multiple_of < 1 or (self.halo is not None and self.halo < 0):

@@ -239,6 +239,9 @@ class Restoration:
         if isinstance(generator, Restorer):
             if generator.geometry.needs_mask:
                 _require_masks(step, works)
+            if generator.geometry.colours:
+                for work in works:
+                    work.widen()
             executor = self._executor(step, generator.restore, channels=3)
             if generator.geometry.size is not None:
                 self._restore_fixed_size(executor, generator.geometry.size, works, last)
