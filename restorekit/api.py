@@ -115,7 +115,8 @@ def restore(
     Returns
     -------
     ndarray or Picture
-        An array of the same dtype and channels for an array, else a `Picture` that keeps the metadata.
+        An array of the same dtype and channels (RGB where grey was given colours) for an array, else a `Picture` that
+        keeps the metadata.
 
     Raises
     ------
@@ -226,7 +227,7 @@ def _array(picture: Picture, given: NDArray[Any]) -> NDArray[Any]:
     pixels = picture.pixels
     if picture.alpha is not None:
         pixels = np.concatenate([pixels, picture.alpha[..., None]], axis=2)
-    return (pixels[..., 0] if given.ndim == 2 else pixels).astype(given.dtype, copy=False)
+    return (pixels[..., 0] if given.ndim == 2 and pixels.shape[2] == 1 else pixels).astype(given.dtype, copy=False)
 
 
 def _mask(mask: NDArray[Any] | str | os.PathLike[str] | None) -> NDArray[np.bool_] | None:

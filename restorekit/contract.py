@@ -76,6 +76,10 @@ class PictureInfo:
     dpi: tuple[float, float] | None = None
 
 
+def _unheard(done: float) -> None:
+    """Nobody waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a generator is given, for restoring and for training alike.
@@ -98,6 +102,9 @@ class Batch:
         Validated values of the spec's ``settings`` class.
     bits : int
         Depth of the pictures the values came from; above 8 the precision is float32 throughout.
+    progress : callable
+        For calls that take long, as of a restorer that optimises: to be told now and then which share, 0 to 1, is
+        done. It shows that, and ends the call with an exception, to be let through, where the run is to stop.
     """
 
     images: Tensor
@@ -107,6 +114,7 @@ class Batch:
     seeds: Tensor | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     bits: int = 8
+    progress: Callable[[float], None] = _unheard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +136,8 @@ class Geometry:
         The operation is global: the picture is never tiled.
     needs_mask : bool
         Works on a mask: pictures without one are refused.
+    colours : bool
+        Gives colours to what has none: grey pictures come back in colour, and not grey as from any other restorer.
     """
 
     scale: int = 1
@@ -136,6 +146,7 @@ class Geometry:
     size: tuple[int, int] | None = None
     whole_image: bool = False
     needs_mask: bool = False
+    colours: bool = False
 
     def __post_init__(self) -> None:
         if self.scale < 1 or self.multiple_of < 1 or (self.halo is not None and self.halo < 0):

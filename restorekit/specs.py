@@ -119,6 +119,9 @@ class GeneratorSpec:
         ``"package.module:name"`` of a `restorekit.contract.Converter`: recognises this network in foreign weights.
     concurrent : bool, optional
         ``restore`` uses one core and may be called from several threads at once.
+    slow : bool, optional
+        One picture takes minutes, as where a network is fitted to it: the generator works when it is asked for by name,
+        and takes part neither in benchmarks nor in plans of its own accord.
     api : int, optional
         The contract's version this generator was written for.
     """
@@ -135,6 +138,7 @@ class GeneratorSpec:
     recipe: str = ""
     converter: str = ""
     concurrent: bool = False
+    slow: bool = False
     api: int = API
 
     def __post_init__(self) -> None:

@@ -94,6 +94,7 @@ class _Search:
         self.seeds = torch.zeros(len(images), dtype=torch.int64) if batch.seeds is None else batch.seeds
         self.seeds = self.seeds.to(images.device)
         self.labels = batch.labels
+        self.progress = batch.progress
         self.radius = settings.truncation * math.sqrt(generator.config.latent)
 
     def run(self) -> Tensor:
@@ -138,6 +139,7 @@ class _Search:
         latents = latents.detach().clone().requires_grad_()
         optimizer = torch.optim.Adam([latents], lr=self.settings.learning_rate)
         for step in range(self.settings.steps):
+            self.progress(step / self.settings.steps)
             rate = (1 + math.cos(math.pi * step / self.settings.steps)) / 2
             optimizer.param_groups[0]["lr"] = self.settings.learning_rate * rate
             with torch.enable_grad():

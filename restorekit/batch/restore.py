@@ -79,6 +79,7 @@ def restore(
         tile=options.tile,
         batch_size=options.batch_size or (1 if on_cpu else 8),
         stopped=stop.is_set,
+        told=getattr(listener, "working", lambda name, done: None),
     )
     settings = {
         "steps": [str(step) for step in options.steps],

@@ -24,7 +24,11 @@ __all__ = ["Listener", "Silent", "Stop", "work_through"]
 
 
 class Listener(Protocol):
-    """Is told how a run goes on; called from several threads, one call at a time."""
+    """Is told how a run goes on; called from several threads, one call at a time.
+
+    It may also have ``working(name, done)``: a generator whose calls take long is at this picture, and has done this
+    share, 0 to 1, of the call. It comes from the thread that restores, whatever the others call meanwhile.
+    """
 
     def planned(self, plan: Plan) -> None:
         """The pictures are known."""

@@ -111,6 +111,15 @@ class Progress:
             left = (self._total - finished) / rate
             say(f"{finished} of {self._total} pictures {self._verb}, {rate:.1f} a second, about {left:.0f} s left")
 
+    def working(self, name: str, done: float) -> None:
+        """Tell how far a generator is that takes long over each picture."""
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, rate=f"{_printable(name, sys.stderr)}: {done:.0%}")
+        elif now - self._told >= self._every:
+            self._told = now
+            say(f"{name}: {done:.0%}")
+
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:

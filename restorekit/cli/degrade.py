@@ -19,7 +19,7 @@ def degrade(
         typer.Option(
             "--with",
             help="downscale:4, noise:25, poisson:30, jpeg:40, blur:1.6, holes:irregular, scratches, cracks, dust, "
-            "text, fade, gray or real; an amount may be a range (noise:5-50). Repeat to chain.",
+            "text, fade, gray, haze or real; an amount may be a range (noise:5-50). Repeat to chain.",
         ),
     ],
     seed: Annotated[int, typer.Option(help="Of all randomness: the same seed gives the same bytes.")] = 0,

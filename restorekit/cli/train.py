@@ -25,7 +25,8 @@ def train(
         list[str] | None,
         typer.Option(
             help="A folder of pictures, an .npz, a folder with CIFAR-10's binary or MNIST's idx files, tile sheets "
-            "'FILES#tile=32,classes=10', or cifar10, mnist, fashion-mnist (downloaded). Repeat for several folders."
+            "'FILES#tile=32,classes=10', or cifar10, mnist, fashion-mnist (downloaded). Repeat for several folders. A "
+            "folder with input and target in it holds pairs, found by name, to learn from as they are."
         ),
     ] = None,
     validation: Annotated[list[str] | None, typer.Option(help="Pictures to measure on, in the same forms.")] = None,
@@ -68,7 +69,7 @@ def train(
         settings = [*smoke_settings(spec), *(settings or [])]
         source = smoke_data()
     elif data:
-        source = open_source(data)
+        source = open_source(data, pairs=True)
     else:
         raise UsageError("--data", "is missing", "name a folder of pictures, or try --smoke")
     plan = load_plan(spec, config, settings or [], saved)
@@ -78,7 +79,7 @@ def train(
         source,
         output,
         registry=registry(),
-        validation=open_source(validation, "test") if validation else None,
+        validation=open_source(validation, "test", pairs=True) if validation else None,
         start=start,
         fitting=fitting,
         device=device,

@@ -18,6 +18,7 @@ from restorekit.degradations.blur import Blur
 from restorekit.degradations.compression import Jpeg
 from restorekit.degradations.cracks import Cracks
 from restorekit.degradations.damage import Chance, Damage, Degraded, chances
+from restorekit.degradations.haze import Haze
 from restorekit.degradations.holes import Holes
 from restorekit.degradations.lettering import Text
 from restorekit.degradations.noise import Noise, Poisson
@@ -34,7 +35,7 @@ __all__ = ["DEGRADATIONS", "Recipe", "build", "draw_mask", "parse"]
 #: Every degradation by its name.
 DEGRADATIONS: dict[str, type[Damage]] = {
     damage.name: damage
-    for damage in (Blur, Cracks, Downscale, Dust, Fade, Gray, Holes, Jpeg, Noise, Poisson, Real, Scratches, Text)
+    for damage in (Blur, Cracks, Downscale, Dust, Fade, Gray, Haze, Holes, Jpeg, Noise, Poisson, Real, Scratches, Text)
 }
 
 

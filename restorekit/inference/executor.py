@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,7 +96,9 @@ class Executor:
     batch_size : int
         Tiles given to the generator at once.
     stopped : callable, optional
-        Asked before each batch; true raises `Cancelled`.
+        Asked before each batch, and by long calls in between; true raises `Cancelled`.
+    told : callable, optional
+        Is told by long calls which picture they are at, and which share of the call, 0 to 1, is done.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class Executor:
         tile: int | None = None,
         batch_size: int = 1,
         stopped: Callable[[], bool] = lambda: False,
+        told: Callable[[str, float], None] = lambda name, done: None,
     ):
         self.geometry = geometry
         self._call = call
@@ -118,6 +122,7 @@ class Executor:
         self._tile = tile or DEFAULT_TILE
         self._batch_size = 1 if geometry.whole_image and geometry.size is None else batch_size
         self._stopped = stopped
+        self._told = told
         self._halo = geometry.halo
         self._whole = geometry.whole_image or geometry.size is not None
         self._measured_whole = False
@@ -202,6 +207,7 @@ class Executor:
             seeds=torch.tensor([frames[i].seed for i, _ in filled], dtype=torch.int64, device=device),
             settings=self._settings,
             bits=frames[group[0][0]].bits,
+            progress=functools.partial(self._heard, frames[group[0][0]].name),
         )
         after = self._finite(batch, [frames[i] for i, _ in group])
         scale = self.geometry.scale
@@ -218,6 +224,12 @@ class Executor:
                 columns=slice(tile.left * scale, right * scale),
                 after=after[sample][:, enlarged[0], enlarged[1]],
             )
+
+    def _heard(self, name: str, done: float) -> None:
+        """Pass a generator's progress on, or end its call."""
+        if self._stopped():
+            raise Cancelled
+        self._told(name, done)
 
     def _finite(self, batch: Batch, frames: Sequence[Frame]) -> Tensor:
         """Run the generator; a sample that is not finite is computed again in fp32, and refused if that fails too."""

@@ -50,6 +50,8 @@ class Restoration:
         Tiles given to a generator at once.
     stopped : callable
         Asked between batches; true raises `restorekit.inference.executor.Cancelled`.
+    told : callable
+        Is told by generators whose calls take long which picture they are at, and which share, 0 to 1, is done.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class Restoration:
         tile: int | None = None,
         batch_size: int = 1,
         stopped: Callable[[], bool] = lambda: False,
+        told: Callable[[str, float], None] = lambda name, done: None,
     ):
         if not 0.0 <= strength <= 1.0:
             raise UsageError("--strength", f"{strength} is out of range", "give a number from 0 to 1")
@@ -81,6 +84,7 @@ class Restoration:
         self._tile = tile
         self._batch_size = batch_size
         self._stopped = stopped
+        self._told = told
         self._loaded: dict[str, Loaded] = {}
         self._executors: dict[str, Executor] = {}
         self._loading = threading.RLock()
@@ -226,6 +230,7 @@ class Restoration:
                     tile=self._tile,
                     batch_size=self._batch_size,
                     stopped=self._stopped,
+                    told=self._told,
                 )
             return self._executors[key]
 
@@ -234,6 +239,9 @@ class Restoration:
         if isinstance(generator, Restorer):
             if generator.geometry.needs_mask:
                 _require_masks(step, works)
+            if generator.geometry.colours:
+                for work in works:
+                    work.widen()
             executor = self._executor(step, generator.restore, channels=3)
             if generator.geometry.size is not None:
                 self._restore_fixed_size(executor, generator.geometry.size, works, last)

@@ -71,6 +71,11 @@ class Work:
         """Return what an executor needs to know besides the canvas."""
         return Frame(self.job.name, canvas, mask, self.job.seed, self.bits, self.warnings)
 
+    def widen(self) -> None:
+        """Give a grey picture three equal channels, for a step that gives them colours."""
+        if self.canvas.shape[2] == 1:
+            self.canvas = np.repeat(self.canvas, 3, axis=2)
+
     def reach(self, size: tuple[int, int]) -> None:
         """Resample to ``(height, width)`` what is not of this size yet."""
         if self.canvas.shape[:2] == size:

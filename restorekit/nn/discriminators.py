@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from restorekit.nn.adversarial import spectrally_normalised
 
-__all__ = ["UNetDiscriminator", "VGGDiscriminator"]
+__all__ = ["PatchGAN", "UNetDiscriminator", "VGGDiscriminator"]
 
 
 class UNetDiscriminator(nn.Module):
@@ -52,6 +52,31 @@ class UNetDiscriminator(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = F.leaky_relu(up(x), 0.2) + skips.pop()
         return self.score(self.tail(x))
+
+
+class PatchGAN(nn.Sequential):
+    """Scores overlapping patches of 70 pixels a side: maps ``(N, inputs, H, W)`` to about ``(N, 1, H/8, W/8)``.
+
+    Parameters
+    ----------
+    inputs : int
+        Channels: 3 for pictures, 6 for pictures beside what they were made of.
+    features : int
+        Channels of the first layer.
+
+    References
+    ----------
+    Isola et al. 2017, "Image-to-image translation with conditional adversarial networks", with spectral instead of
+    batch normalisation, so that a picture's score does not depend on those beside it.
+    """
+
+    def __init__(self, inputs: int = 3, features: int = 64):
+        widths = [inputs, features, 2 * features, 4 * features, 8 * features]
+        layers: list[nn.Module] = []
+        for number, (before, after) in enumerate(itertools.pairwise(widths)):
+            layers += [nn.Conv2d(before, after, 4, stride=2 if number < 3 else 1, padding=1), nn.LeakyReLU(0.2)]
+        super().__init__(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1))
+        spectrally_normalised(self)
 
 
 class VGGDiscriminator(nn.Sequential):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from restorekit import images
 from restorekit.errors import NotAvailable, PictureError
 
-__all__ = ["FolderSource"]
+__all__ = ["FolderSource", "decoded", "pictures_below"]
 
 #: Decoded pictures that are kept, in bytes.
 MEMORY = 4 << 30
@@ -38,12 +38,7 @@ class FolderSource:
         self.name = ", ".join(folder.name for folder in folders)
         self.labels: NDArray[np.int64] | None = None
         self.skipped: list[str] = []
-        paths = sorted(
-            path
-            for folder in folders
-            for path in folder.rglob("*")
-            if path.suffix.lower() in images.PICTURE_SUFFIXES and not path.stem.endswith(".mask") and path.is_file()
-        )
+        paths = sorted(path for folder in folders for path in pictures_below(folder))
         with ThreadPoolExecutor() as pool:
             sizes = list(pool.map(self._size, paths))
         self._paths = [path for path, size in zip(paths, sizes, strict=True) if size]
@@ -82,12 +77,7 @@ class FolderSource:
 
     def whole(self, number: int) -> NDArray[np.uint8]:
         """Decode picture ``number`` (from 0, in the order of their paths)."""
-        pixels: NDArray[Any] = images.read(self._paths[number]).pixels
-        if pixels.dtype == np.uint16:
-            pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        elif pixels.dtype != np.uint8:
-            pixels = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-        return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+        return decoded(self._paths[number])
 
     def _size(self, path: Path) -> int:
         try:
@@ -96,3 +86,26 @@ class FolderSource:
             self.skipped.append(str(error))
             return 0
         return info.width * info.height
+
+
+def pictures_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder that are pictures by their names, and no masks."""
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in images.PICTURE_SUFFIXES and not path.stem.endswith(".mask") and path.is_file():
+            yield path
+
+
+def decoded(path: Path) -> NDArray[np.uint8]:
+    """Read a picture of any depth as ``(H, W, 3)`` 8-bit RGB.
+
+    Raises
+    ------
+    PictureError
+        It cannot be read.
+    """
+    pixels: NDArray[Any] = images.read(path).pixels
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        pixels = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))

@@ -9,13 +9,14 @@ from pathlib import Path
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.sources.arrays import from_cifar, from_idx, from_npz, from_sheets
 from restorekit.sources.folder import FolderSource
+from restorekit.sources.pairs import PairSource, holds_pairs
 from restorekit.sources.published import PUBLISHED, fetch_set
 from restorekit.sources.sampling import Source
 
 __all__ = ["open_source"]
 
 
-def open_source(texts: Sequence[str], split: str = "train") -> Source:
+def open_source(texts: Sequence[str], split: str = "train", *, pairs: bool = False) -> Source:
     """Open training or test data.
 
     Parameters
@@ -26,6 +27,8 @@ def open_source(texts: Sequence[str], split: str = "train") -> Source:
         ``"sheets/*.webp#tile=32,classes=10"``.
     split : {"train", "test"}
         Which part, where the data has parts.
+    pairs : bool
+        Whether a folder with ``input`` and ``target`` in it stands for pairs, see `restorekit.sources.pairs`.
 
     Raises
     ------
@@ -53,6 +56,8 @@ def open_source(texts: Sequence[str], split: str = "train") -> Source:
         found = _known_set(paths[0], split)
         if found is not None:
             return found
+        if pairs and holds_pairs(paths[0]):
+            return PairSource(paths[0])
     return FolderSource(paths)
 
 

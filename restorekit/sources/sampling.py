@@ -35,7 +35,7 @@ class Source(Protocol):
         ...
 
     def picture(self, index: int) -> NDArray[np.uint8]:
-        """Return ``(H, W, 3)`` RGB."""
+        """Return ``(H, W, 3)`` RGB; of pairs ``(H, W, 6)``, what is given and what it should become."""
         ...
 
 
@@ -95,7 +95,7 @@ class Sampler:
         Returns
         -------
         pictures : ndarray
-            ``(N, H, W, 3)`` uint8.
+            ``(N, H, W, 3)`` uint8, of pairs ``(N, H, W, 6)``.
         labels : ndarray or None
             ``(N,)`` class indices.
         seeds : ndarray

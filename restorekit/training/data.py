@@ -12,13 +12,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from restorekit.contract import Batch
-from restorekit.degradations import Recipe
-from restorekit.sources import Sampler
+from restorekit.contract import Batch, Restorer, Trainable
+from restorekit.degradations import Recipe, parse
+from restorekit.errors import UsageError
+from restorekit.registry import Loaded
+from restorekit.sources import Sampler, Source, is_paired
 from restorekit.sources.resident import Resident
 from restorekit.training.augment import jittered, mixed, partners, positions
 
-__all__ = ["Augmentation", "Batches", "clean_batch", "degraded"]
+__all__ = ["Augmentation", "Batches", "clean_batch", "degraded", "recipe_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Augmentation:
 class _Drawn:
     """Samples as they come from the source; partners of mixup after them, where they are others' samples.
 
-    ``pixels`` are ``(N, H, W, 3)`` uint8, or ``(N, 5)`` int64 places in a resident set.
+    ``pixels`` are ``(N, H, W, 3)`` uint8, of pairs ``(N, H, W, 6)``, or ``(N, 5)`` int64 places in a resident set.
     """
 
     pixels: Tensor
@@ -56,10 +58,10 @@ class Batches:
     Parameters
     ----------
     sampler : Sampler
-        Draws clean pictures.
+        Draws clean pictures, or pairs.
     recipe : Recipe, optional
-        Damages them, on the host; without it images and targets are the clean pictures, which are then made of bytes
-        on the device.
+        Damages them, on the host; without it images and targets are the clean pictures (or the two of each pair), which
+        are then made of bytes on the device.
     batch_size : int
         Over all processes.
     batches_per_step : int
@@ -152,13 +154,33 @@ class Batches:
 
     def _clean(self, drawn: _Drawn) -> Batch:
         pixels = drawn.pixels if self._resident is None else self._resident.pictures(drawn.pixels)
-        images = jittered(_floats(pixels), drawn.seeds, self._augmentation.jitter)
+        # Both pictures of a pair are changed in the same way.
+        pair = [jittered(each, drawn.seeds, self._augmentation.jitter) for each in _floats(pixels).split(3, dim=1)]
         if drawn.mixed_with is None:
-            return Batch(images, targets=images, labels=drawn.labels, seeds=drawn.seeds)
+            return Batch(pair[0], targets=pair[-1], labels=drawn.labels, seeds=drawn.seeds)
         own = slice(len(drawn.mixed_with))
         seeds = drawn.seeds[own]
-        images = mixed(images[own], images[drawn.mixed_with], seeds, self._augmentation.mixup)
-        return Batch(images, targets=images, seeds=seeds)
+        pair = [mixed(each[own], each[drawn.mixed_with], seeds, self._augmentation.mixup) for each in pair]
+        return Batch(pair[0], targets=pair[-1], seeds=seeds)
+
+
+def recipe_for(trainer: Trainable, source: Source, loaded: Loaded) -> Recipe | None:
+    """Return what damages a source's clean pictures for a trainer; pairs are left as they are.
+
+    Raises
+    ------
+    UsageError
+        The trainer's degradation is none, or it has no use for pairs.
+    """
+    degradation = getattr(trainer, "degradation", None)
+    if not is_paired(source):
+        return None if degradation is None else parse(degradation())
+    name = loaded.spec.name
+    if degradation is None:
+        raise UsageError("--data", f"holds pairs, and {name} learns from single pictures", "name one of its folders")
+    if isinstance(loaded.generator, Restorer) and loaded.generator.geometry.scale > 1:
+        raise UsageError("--data", f"holds pairs of one size, and {name} enlarges", "name the folder target alone")
+    return None
 
 
 def clean_batch(sampler: Sampler, indices: Sequence[int]) -> Batch:
@@ -182,7 +204,7 @@ def degraded(batch: Batch, recipe: Recipe | None) -> Batch:
 
 
 def _floats(pixels: Tensor) -> Tensor:
-    """Turn ``(N, H, W, 3)`` bytes into ``(N, 3, H, W)`` in [0, 1].
+    """Turn ``(N, H, W, C)`` bytes into ``(N, C, H, W)`` in [0, 1].
 
     The divisor is a tensor on the device: by a number, GPUs multiply with its rounded inverse, which is not the same.
     """

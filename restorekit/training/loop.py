@@ -16,7 +16,6 @@ from torch import Tensor, nn
 import restorekit
 from restorekit.batch.workers import Stop
 from restorekit.contract import Batch, Restorer, Trainable
-from restorekit.degradations import Recipe, parse
 from restorekit.errors import NotAvailable, RestorekitError, UsageError
 from restorekit.files import replace_file
 from restorekit.inference.device import Runtime
@@ -27,7 +26,7 @@ from restorekit.training.averages import Averaged
 from restorekit.training.checkpoint import circumstances, latest, load_checkpoint, prune, save_checkpoint
 from restorekit.training.compiling import Compiled, eager
 from restorekit.training.config import Plan
-from restorekit.training.data import Augmentation, Batches
+from restorekit.training.data import Augmentation, Batches, recipe_for
 from restorekit.training.distributed import Group
 from restorekit.training.graph import CudaRecorder, Recorder, StepGraph
 from restorekit.training.journal import Journal
@@ -80,8 +79,7 @@ class Loop:
         run = plan.run
         compiled = Compiled(self.networks) if run.compile else None
         self.updater = Updater(self.networks, trainer.phases(), runtime, run.accumulate, compiled)
-        degradation = getattr(trainer, "degradation", None)
-        self.recipe: Recipe | None = parse(degradation()) if degradation is not None else None
+        self.recipe = recipe_for(trainer, data, self.loaded)
         self.batches = self._batches()
         self._step = self._training_step()
         self.validation: Validation | None = None

@@ -20,9 +20,9 @@ class Validation:
     Parameters
     ----------
     source : Source
-        Clean pictures; the first of each counts.
+        Clean pictures; the first of each counts. Or pairs.
     recipe : Recipe, optional
-        Damages them.
+        Damages clean pictures.
     crop : int, optional
         Side of the crops; doubled, where pictures are large enough.
     count : int
@@ -40,10 +40,11 @@ class Validation:
                 side = crop * max(1, min(2, min(height, width) // crop))
                 top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
                 picture = picture[top : top + side, left : left + side]
-            clean = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+            pair = (torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255).split(3, dim=1)
+            given, clean = pair[0], pair[-1]
             own = torch.tensor([int(seed)])
-            damaged = recipe(clean, own) if recipe is not None else None
-            images, masks = (damaged.images, damaged.masks) if damaged is not None else (clean, None)
+            damaged = recipe(clean, own) if recipe is not None and len(pair) == 1 else None
+            images, masks = (damaged.images, damaged.masks) if damaged is not None else (given, None)
             self._batches.append(Batch(images, masks, targets=clean, seeds=own))
 
     @torch.no_grad()

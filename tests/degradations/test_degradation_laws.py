@@ -24,6 +24,8 @@ STEPS = [
     "fade",
     "fade:0.4,cast=warm",
     "gray",
+    "haze",
+    "haze:1-4,light=0.5",
     "holes",
     "holes:center,fill=mean",
     "holes:random,coverage=0.2-0.3,fill=noise",

@@ -36,7 +36,8 @@ def test_every_degradation_works_with_its_defaults(photo, name):
         ("niose:25", "'niose': is no degradation; did you mean noise?"),
         (
             "sharpen",
-            "there are blur, cracks, downscale, dust, fade, gray, holes, jpeg, noise, poisson, real, scratches, text",
+            "there are blur, cracks, downscale, dust, fade, gray, haze, holes, jpeg, noise, poisson, real, scratches, "
+            "text",
         ),
         ("noise,sigm=3", "noise has no setting 'sigm'; did you mean sigma?"),
         ("jpeg,xyz=3", "jpeg has no setting 'xyz'; there are quality, chroma"),

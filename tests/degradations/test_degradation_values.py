@@ -1,5 +1,7 @@
 """What each degradation does to the values, checked against its definition or another library."""
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -175,6 +177,31 @@ def test_a_warm_cast_takes_the_blue():
 
 def test_no_fading_changes_nothing(photo):
     assert torch.allclose(parse(["fade:0"])(photo, seeds(0)).images, photo, atol=1e-6)
+
+
+def test_haze_is_a_mixture_of_the_picture_and_nearly_neutral_light(photo):
+    dark, bright = (torch.full_like(photo, value) for value in (0.0, 1.0))
+    seeds = torch.tensor([3])
+    veil, both, hazy = (parse(["haze:2,light=0.8"])(images, seeds).images for images in (dark, bright, photo))
+    transmission = both - veil
+    assert (transmission.amax(1) - transmission.amin(1)).max() < 1e-6
+    assert torch.allclose(hazy, photo * transmission + veil, atol=1e-6)
+    light = veil / (1 - transmission)
+    assert ((light - 0.8).abs() < 0.03 + 1e-4).all()
+    assert transmission.min().item() == pytest.approx(math.exp(-2), abs=1e-4)
+    steps = torch.cat([transmission.diff(dim=2).flatten(), transmission.diff(dim=3).flatten()]).abs()
+    assert 0 < steps.max() < 0.1
+
+
+def test_haze_is_thicker_towards_the_top_more_often_than_not():
+    dark = torch.zeros(40, 3, 32, 48)
+    veils = parse(["haze:1.5"])(dark, torch.arange(40)).images
+    thicker = veils[:, :, :8].mean(dim=(1, 2, 3)) > veils[:, :, -8:].mean(dim=(1, 2, 3))
+    assert 0.6 < thicker.float().mean() < 1
+
+
+def test_no_haze_changes_nothing(photo):
+    assert torch.equal(parse(["haze:0"])(photo, seeds(0)).images, photo)
 
 
 def test_real_damage_differs_from_picture_to_picture_and_is_worse_than_downscaling(photo):

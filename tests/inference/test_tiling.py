@@ -198,3 +198,21 @@ def test_a_stop_is_heard_between_batches():
     with pytest.raises(Cancelled):
         list(executor.run([Frame("a", np.zeros((64, 64, 3), np.uint8))]))
     assert len(calls) == 2
+
+
+def test_a_long_call_is_stopped_and_its_progress_told():
+    heard, stops = [], []
+
+    def patient(batch: Batch) -> torch.Tensor:
+        for tenth in range(10):
+            batch.progress(tenth / 10)
+            if tenth == 3:
+                stops.append(True)
+        return batch.images
+
+    executor = Executor(
+        patient, Geometry(halo=0), CPU, stopped=lambda: bool(stops), told=lambda *what: heard.append(what)
+    )
+    with pytest.raises(Cancelled):
+        list(executor.run([Frame("a", np.zeros((8, 8, 3), np.uint8))]))
+    assert heard == [("a", 0.0), ("a", 0.1), ("a", 0.2), ("a", 0.3)]

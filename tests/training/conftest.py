@@ -20,6 +20,7 @@ TINY = {
     "context-encoder": ["network.width=8", "network.dilations=[1, 2]", "run.crop=32"],
     "dcgan": ["network.width=8", "network.latent=8", "recipe.discriminator_width=8", "run.crop=32"],
     "scratch-detector": ["network.widths=[8, 16]", "run.crop=32"],
+    "translate": ["network.widths=[8, 16]", "recipe.discriminator_features=8", "run.crop=32"],
     "vae": ["network.width=8", "network.latent=4", "network.components=2", "run.crop=32"],
 }
 RUN = ["run.batch_size=4", "run.log_every=1", "run.checkpoint_every=4", "run.sample_every=4", "run.workers=1"]

@@ -26,6 +26,7 @@ _TASKS = {
     "blur": "deblur",
     "fade": "enhance",
     "gray": "colorize",
+    "haze": "dehaze",
 }
 
 
@@ -105,7 +106,7 @@ def baselines(
     Parameters
     ----------
     registry : Registry
-        Where they are looked for: all generators that have neither weights nor a trainer.
+        Where they are looked for: all generators that have neither weights nor a trainer, and are not slow.
     tasks : frozenset of str
         See `tasks_of`.
     factor : float
@@ -116,7 +117,7 @@ def baselines(
     asked = {str(each.steps[0]) for each in known if len(each.steps) == 1}
     found = []
     for spec in registry.generators:
-        if spec.weights or spec.trainer or not tasks & spec.tasks:
+        if spec.weights or spec.trainer or spec.slow or not tasks & spec.tasks:
             continue
         step = _fitting(registry, spec, factor)
         if step is not None and not {str(step), spec.name} & asked:
