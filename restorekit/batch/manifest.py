@@ -200,7 +200,7 @@ def read_lines(path: Path) -> Iterator[tuple[bytes, Mapping[str, Any] | None]]:
             if not raw.endswith(b"\n"):
                 return
             line = _parsed(raw)
-            if first and line is None:
+            if first and (line is None or line["kind"] != "run"):
                 raise OutputError(path, "is no restorekit manifest", "move it away or choose another -o")
             if line is not None and line["kind"] == "run" and line["schema"] != SCHEMA:
                 problem = f"has schema {line['schema']}, this restorekit reads {SCHEMA}"

@@ -111,7 +111,8 @@ def run(
     header = {
         "settings": settings,
         "command": command,
-        "started": now.isoformat(timespec="seconds"),
+        "started": now.isoformat(timespec="microseconds"),
+        "shard": str(options.shard),
         "inputs": [os.path.abspath(path) for path in inputs],  # noqa: PTH100 - links stay as they are
         **_circumstances(engine.runtime, registry),
     }
