@@ -13,7 +13,7 @@ from PIL import Image
 
 from restorekit.batch import restore as batch
 from restorekit.batch.restore import Options
-from restorekit.batch.run import Result
+from restorekit.batch.results import Result
 from restorekit.contract import Batch, Geometry
 from restorekit.errors import OutputError, UsageError
 from restorekit.inference import Target
