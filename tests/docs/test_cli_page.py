@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from docs import make_cli
 from restorekit.cli import app
 from tests.conftest import REPOSITORY
 
 PAGE = REPOSITORY / "docs/reference/cli.md"
-SCRIPT = REPOSITORY / "docs/make_cli.py"
-
-
-def maker():
-    spec = importlib.util.spec_from_file_location("make_cli", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def commands() -> list[list[str]]:
     root = typer.main.get_command(app)
-    return [context.command_path.split()[1:] for context in maker().commands(root)]
+    return [context.command_path.split()[1:] for context in make_cli.commands(root)]
 
 
 def test_the_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == maker().page(), "run python docs/make_cli.py"
+    assert PAGE.read_text(encoding="utf-8") == make_cli.page(), "run python docs/make_cli.py"
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
@@ -57,6 +47,6 @@ def test_an_option_that_is_not_on_the_page_is_noticed(monkeypatch):
     def conjure(wand: str = typer.Option("", help="Which.")) -> None: ...
 
     try:
-        assert "--wand" in maker().page() != PAGE.read_text(encoding="utf-8")
+        assert "--wand" in make_cli.page() != PAGE.read_text(encoding="utf-8")
     finally:
         app.registered_commands.pop()
