@@ -41,6 +41,7 @@ TASKS = (
     "enhance",
     "colorize",
     "dehaze",
+    "stylize",
     "detect",
     "plan",
 )
