@@ -135,8 +135,8 @@ def colourfulness(image: NDArray[np.float32]) -> float:
 
 def _step(request: Request, task: str, wanted: Sequence[str], amount: str, reason: str) -> Step | None:
     """Return the first wanted step that is installed, else any generator of the task, else none."""
-    # A network that nobody has taught yet would only do harm.
-    able = (spec for spec in request.generators if spec.weights or not spec.trainer)
+    # A network that nobody has taught yet, or without weights, would only do harm.
+    able = (spec for spec in request.generators if spec.weights or not (spec.trainer or spec.weights_setting))
     installed = {spec.name: spec for spec in able if task in spec.tasks}
     for text in wanted:
         step = Step.parse(text.format(amount))

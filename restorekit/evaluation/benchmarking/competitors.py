@@ -101,7 +101,7 @@ def baselines(
     asked = {str(each.steps[0]) for each in known if len(each.steps) == 1}
     found = []
     for spec in registry.generators:
-        if spec.weights or spec.trainer or not tasks & spec.tasks:
+        if spec.weights or spec.weights_setting or spec.trainer or not tasks & spec.tasks:
             continue
         step = _fitting(registry, spec, factor)
         if step is not None and not {str(step), spec.name} & asked:
