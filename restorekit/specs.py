@@ -110,6 +110,10 @@ class GeneratorSpec:
         The configuration (or settings) field that ``NAME:CHOICE`` sets, for generators without weights.
     weights : tuple of WeightsSource, optional
         Named variants; the first is the default.
+    weights_setting : str, optional
+        The configuration field that names a file, or a folder, with weights that the user brings:
+        ``NAME,FIELD=FILE``. For generators that have no weights of their own and compute nothing without some. The
+        core sees that there is such a file, hands its path on, and records the checksum of what it holds.
     trainer : str, optional
         ``"package.module:Name"`` of a callable that takes the generator (a ``torch.nn.Module``) and a recipe, and
         returns a `restorekit.contract.Trainable`.
@@ -135,6 +139,7 @@ class GeneratorSpec:
     settings: str = ""
     choice: str = ""
     weights: tuple[WeightsSource, ...] = ()
+    weights_setting: str = ""
     trainer: str = ""
     recipe: str = ""
     converter: str = ""
@@ -149,6 +154,8 @@ class GeneratorSpec:
             raise ValueError(f"generator {self.name!r}: tasks {sorted(self.tasks)} are not lower-case words")
         if bool(self.trainer) != bool(self.recipe):
             raise ValueError(f"generator {self.name!r}: a trainer and its recipe go together")
+        if self.weights_setting and (self.weights or self.trainer):
+            raise ValueError(f"generator {self.name!r}: weights that the user brings exclude weights of its own")
         for label in ("factory", "config", "settings", "trainer", "recipe", "converter"):
             reference = getattr(self, label)
             optional = label not in ("factory", "config")

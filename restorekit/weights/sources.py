@@ -1,8 +1,10 @@
-"""Where weights are: bundled with a plugin, or fetched into a cache when the user asks for it."""
+"""Where weights are: bundled with a plugin, fetched into a cache when the user asks for it, or brought by the user."""
 
 from __future__ import annotations
 
 import difflib
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,7 +14,7 @@ from restorekit.downloads import cache_folder, download
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.specs import GeneratorSpec, WeightsSource
 
-__all__ = ["Variant", "fetch", "locate", "variant", "variants"]
+__all__ = ["Variant", "brought", "fetch", "locate", "variant", "variants"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,26 @@ def locate(spec: GeneratorSpec, name: str = "") -> Path:
         It is not on this machine.
     """
     return variant(spec, name).require()
+
+
+def brought(spec: GeneratorSpec, settings: Mapping[str, str]) -> Path:
+    """Return the file or folder that a step's settings name, for a generator whose weights the user brings.
+
+    Raises
+    ------
+    UsageError
+        They name none.
+    NotAvailable
+        There is no such file or folder.
+    """
+    given = {key.replace("-", "_"): value for key, value in settings.items()}.get(spec.weights_setting)
+    if given is None:
+        way_out = f"write {spec.name},{spec.weights_setting}=PATH"
+        raise UsageError(spec.name, "computes with weights that you bring", way_out)
+    path = Path(os.path.expanduser(given))  # noqa: PTH111  (Path's own fails for a home that nobody has)
+    if not path.exists():
+        raise NotAvailable(path, "is not there", f"{spec.weights_setting}=PATH names the weights of {spec.name}")
+    return path
 
 
 def fetch(spec: GeneratorSpec, name: str = "", *, progress: Any = None) -> Path:
