@@ -18,5 +18,7 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
         config="restorekit_style_transfer.config:Files",
         settings="restorekit_style_transfer.config:Settings",
         choice="style",
+        weights_setting="features",
+        files=("style",),
         slow=True,
     )

@@ -12,6 +12,7 @@ from restorekit.errors import NotAvailable, UsageError
 from restorekit.registry import Plugin, Registry, registry
 from restorekit.specs import Step
 from restorekit.testing.check import BoundCheck, Failure
+from restorekit.weights.sources import brought
 
 __all__ = ["Result", "checks_for", "examine"]
 
@@ -104,9 +105,11 @@ def examine(
 
 def _in_place(found: Registry, step: Step) -> Step:
     """Return a step with its weights named so that another process finds them from another folder."""
-    field = found.spec(step.name).weights_setting
-    path = found.weights_path(step) if field else None
-    return step if path is None else replace(step, settings={**step.settings, field: str(path.absolute())})
+    spec = found.spec(step.name)
+    if not spec.weights_setting:
+        return step
+    paths = {field: str(path.absolute()) for field, path in brought(spec, step).items()}
+    return replace(step, choice="" if spec.choice in paths else step.choice, settings={**step.settings, **paths})
 
 
 def _plugin(name: str, found: Registry) -> Plugin:

@@ -13,8 +13,8 @@ from restorekit.weights.files import current_sha256
 __all__ = ["content_sha256"]
 
 
-def content_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and checksums of all files in a folder.
+def content_sha256(path: Path, *others: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and checksums of all in a folder; of several of their own.
 
     Hidden files and folders are left out: what version control and downloads keep there is not computed with.
 
@@ -23,6 +23,8 @@ def content_sha256(path: Path) -> str:
     NotAvailable
         Something cannot be read.
     """
+    if others:
+        return hashlib.sha256(json.dumps([content_sha256(each) for each in (path, *others)]).encode()).hexdigest()
     if not path.is_dir():
         return current_sha256(path)
     digest = hashlib.sha256()

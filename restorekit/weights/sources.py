@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Literal
 
 from restorekit.downloads import cache_folder, download
 from restorekit.errors import NotAvailable, UsageError
-from restorekit.specs import GeneratorSpec, WeightsSource
+from restorekit.specs import GeneratorSpec, Step, WeightsSource
 
 __all__ = ["Variant", "brought", "fetch", "locate", "variant", "variants"]
 
@@ -106,24 +105,30 @@ def locate(spec: GeneratorSpec, name: str = "") -> Path:
     return variant(spec, name).require()
 
 
-def brought(spec: GeneratorSpec, settings: Mapping[str, str]) -> Path:
-    """Return the file or folder that a step's settings name, for a generator whose weights the user brings.
+def brought(spec: GeneratorSpec, step: Step) -> dict[str, Path]:
+    """Return what a step names for a generator whose weights the user brings, by field: the weights, then other files.
 
     Raises
     ------
     UsageError
-        They name none.
+        It does not name all of them.
     NotAvailable
         There is no such file or folder.
     """
-    given = {key.replace("-", "_"): value for key, value in settings.items()}.get(spec.weights_setting)
-    if given is None:
-        way_out = f"write {spec.name},{spec.weights_setting}=PATH"
-        raise UsageError(spec.name, "computes with weights that you bring", way_out)
-    path = Path(os.path.expanduser(given))  # noqa: PTH111  (Path's own fails for a home that nobody has)
-    if not path.exists():
-        raise NotAvailable(path, "is not there", f"{spec.weights_setting}=PATH names the weights of {spec.name}")
-    return path
+    fields = (spec.weights_setting, *spec.files)
+    given = {key.replace("-", "_"): value for key, value in step.settings.items()}
+    given |= {spec.choice: step.choice} if step.choice and spec.choice else {}
+    if missing := [field for field in fields if field not in given]:
+        what = "weights" if missing[0] == spec.weights_setting else "a file"
+        way_out = f"write {spec.name},{','.join(f'{field}=PATH' for field in fields)}"
+        raise UsageError(spec.name, f"computes with {what} that you bring", way_out)
+    # Path's own way home fails for a home that nobody has.
+    paths = {field: Path(os.path.expanduser(given[field])) for field in fields}  # noqa: PTH111
+    for field, path in paths.items():
+        if not path.exists():
+            what = "the weights" if field == spec.weights_setting else "a file"
+            raise NotAvailable(path, "is not there", f"{field}=PATH names {what} of {spec.name}")
+    return paths
 
 
 def fetch(spec: GeneratorSpec, name: str = "", *, progress: Any = None) -> Path:

@@ -94,7 +94,7 @@ class Subject:
         if self.spec.trainer:
             loaded = self.registry.build(self.name, self.small("config"))
         elif self.spec.weights or self._given:
-            loaded = self.registry.load(self._given or Step(self.name))
+            loaded = self.registry.load(self._asked if self._given else Step(self.name))
         else:
             loaded = self.registry.build(self.name)
         for network in networks_of(loaded.generator).values():
@@ -170,13 +170,19 @@ class Subject:
             return dict(self.loaded.settings)
         return dataclasses.asdict(resolve(self.spec, self.spec.settings)(**chosen))
 
+    @property
+    def _asked(self) -> Step:
+        """What the user gave, or the name alone; with small settings where nothing else is said."""
+        given = self._given or Step(self.name)
+        chosen = {key: str(value) for key, value in self.small("settings").items()}
+        return dataclasses.replace(given, settings={**chosen, **given.settings})
+
     @functools.cached_property
     def step(self) -> Step:
         """A step that the registry loads it by: through a weights file where it is yet to be trained."""
-        chosen = {key: str(value) for key, value in self.small("settings").items()}
         if not self.spec.trainer:
-            given = self._given or Step(self.name)
-            return dataclasses.replace(given, settings={**chosen, **given.settings})
+            return self._asked
+        chosen = {key: str(value) for key, value in self.small("settings").items()}
         file = self.folder / "weights.safetensors"
         save(self.generator, file, spec=self.spec, config=self.loaded.config)
         return Step(str(file), settings=chosen)
