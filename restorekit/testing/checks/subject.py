@@ -93,10 +93,8 @@ class Subject:
         torch.manual_seed(0)
         if self.spec.trainer:
             loaded = self.registry.build(self.name, self.small("config"))
-        elif self.spec.weights or self._given:
-            loaded = self.registry.load(self._asked if self._given else Step(self.name))
         else:
-            loaded = self.registry.build(self.name)
+            loaded = self.registry.load(self._asked)
         for network in networks_of(loaded.generator).values():
             network.eval()
         return loaded
@@ -172,9 +170,10 @@ class Subject:
 
     @property
     def _asked(self) -> Step:
-        """What the user gave, or the name alone; with small settings where nothing else is said."""
+        """What the user gave, or the name alone; small and quick where nothing else is said."""
         given = self._given or Step(self.name)
-        chosen = {key: str(value) for key, value in self.small("settings").items()}
+        fixed = {} if self.spec.weights else self.small("config")
+        chosen = {key: str(value) for key, value in {**fixed, **self.small("settings")}.items()}
         return dataclasses.replace(given, settings={**chosen, **given.settings})
 
     @functools.cached_property
