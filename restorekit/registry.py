@@ -127,23 +127,41 @@ class Registry:
             return self._spec_for(file)
 
     def weights_path(self, step: Step) -> Path | None:
-        """Return the weights file that a step runs with, ``None`` where its generator has none.
+        """Return the weights file (or folder) that a step runs with, ``None`` where its generator has none.
 
         Raises
         ------
         UsageError
-            There is no such generator or variant.
+            There is no such generator or variant, or the step does not name the weights that it needs.
         NotAvailable
             The file is not here.
         """
         if step.is_file:
             return Path(step.name)
         spec = self.spec(step.name)
-        if not spec.weights:
+        if not (spec.weights or spec.weights_setting):
             return None
-        from restorekit.weights.sources import locate
+        from restorekit.weights.sources import brought, locate
 
-        return locate(spec, step.choice)
+        return locate(spec, step.choice) if spec.weights else brought(spec, step)[spec.weights_setting]
+
+    def weights_sha256(self, step: Step) -> str:
+        """Return the checksum that `load` would record of the weights and files of a step as they are now.
+
+        Raises
+        ------
+        UsageError, NotAvailable
+            See `weights_path`.
+        """
+        path = self.weights_path(step)
+        if path is None:
+            return ""
+        from restorekit.weights.checksums import content_sha256
+        from restorekit.weights.sources import brought
+
+        if step.is_file or not (spec := self.spec(step.name)).weights_setting:
+            return content_sha256(path)
+        return content_sha256(*brought(spec, step).values())
 
     def load(self, step: Step | str) -> Loaded:
         """Import and build the generator that a step names, with its weights where it has some.
@@ -167,9 +185,11 @@ class Registry:
         """
         step = Step.parse(step) if isinstance(step, str) else step
         path = self.weights_path(step)
-        if path is not None:
+        if path is not None and (step.is_file or self.spec(step.name).weights):
             return self._load_weights(step, path)
         spec = self.spec(step.name)
+        if path is not None:
+            return self._load_brought(step, spec)
         if spec.trainer:
             way_out = f"teach it with `restorekit train {spec.name}`, and name the weights file instead"
             raise NotAvailable(str(step), "has not learned anything yet: no weights come with it", way_out)
@@ -239,6 +259,22 @@ class Registry:
         if not step.is_file:
             variant(spec, step.choice).require_sha256(sha256)
         return Loaded(generator, spec, self._owners[spec.name], config, settings, sha256, ensemble)
+
+    def _load_brought(self, step: Step, spec: GeneratorSpec) -> Loaded:
+        from restorekit.weights.checksums import content_sha256
+        from restorekit.weights.sources import brought
+
+        paths = brought(spec, step)
+        chosen, ensemble = split_ensemble(step)
+        config_class = resolve(spec, spec.config)
+        values, settings = split(chosen, spec, config_class, _settings_class(spec))
+        config = validated(step, config_class, {**values, **{field: str(path) for field, path in paths.items()}})
+        sha256 = content_sha256(*paths.values())
+        generator = self.construct(spec, config)
+        if content_sha256(*paths.values()) != sha256:
+            raise NotAvailable(paths[spec.weights_setting], "was changed while it was read", "try again")
+        plugin = self._owners[spec.name]
+        return Loaded(generator, spec, plugin, config, _settings(step, spec, settings), sha256, ensemble)
 
     def _spec_for(self, file: WeightsFile) -> GeneratorSpec:
         name = file.header.generator

@@ -41,6 +41,7 @@ TASKS = (
     "enhance",
     "colorize",
     "dehaze",
+    "stylize",
     "detect",
     "plan",
 )
@@ -109,6 +110,13 @@ class GeneratorSpec:
         The configuration (or settings) field that ``NAME:CHOICE`` sets, for generators without weights.
     weights : tuple of WeightsSource, optional
         Named variants; the first is the default.
+    weights_setting : str, optional
+        The configuration field that names a file, or a folder, with weights that the user brings:
+        ``NAME,FIELD=FILE``. For generators that have no weights of their own and compute nothing without some. The
+        core sees that there is such a file, hands its path on, and records the checksum of what it holds.
+    files : tuple of str, optional
+        Further configuration fields that name files which the user brings beside ``weights_setting``, such as a picture
+        to imitate: what they hold counts into the checksum that is recorded.
     trainer : str, optional
         ``"package.module:Name"`` of a callable that takes the generator (a ``torch.nn.Module``) and a recipe, and
         returns a `restorekit.contract.Trainable`.
@@ -134,6 +142,8 @@ class GeneratorSpec:
     settings: str = ""
     choice: str = ""
     weights: tuple[WeightsSource, ...] = ()
+    weights_setting: str = ""
+    files: tuple[str, ...] = ()
     trainer: str = ""
     recipe: str = ""
     converter: str = ""
@@ -148,6 +158,10 @@ class GeneratorSpec:
             raise ValueError(f"generator {self.name!r}: tasks {sorted(self.tasks)} are not lower-case words")
         if bool(self.trainer) != bool(self.recipe):
             raise ValueError(f"generator {self.name!r}: a trainer and its recipe go together")
+        if self.weights_setting and (self.weights or self.trainer):
+            raise ValueError(f"generator {self.name!r}: weights that the user brings exclude weights of its own")
+        if self.files and not self.weights_setting:
+            raise ValueError(f"generator {self.name!r}: files {self.files} go with a weights_setting")
         for label in ("factory", "config", "settings", "trainer", "recipe", "converter"):
             reference = getattr(self, label)
             optional = label not in ("factory", "config")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from restorekit.nn.estimate import jpeg_quality, noise_sigma
-from restorekit.plugin import Request, Step
+from restorekit.plugin import GeneratorSpec, Request, Step
 from restorekit_auto.config import Auto
 
 __all__ = ["Planner"]
@@ -135,9 +135,7 @@ def colourfulness(image: NDArray[np.float32]) -> float:
 
 def _step(request: Request, task: str, wanted: Sequence[str], amount: str, reason: str) -> Step | None:
     """Return the first wanted step that is installed, else any generator of the task, else none."""
-    # A network that nobody has taught yet would only do harm.
-    able = (spec for spec in request.generators if (spec.weights or not spec.trainer) and not spec.slow)
-    installed = {spec.name: spec for spec in able if task in spec.tasks}
+    installed = {spec.name: spec for spec in request.generators if task in spec.tasks and _is_ready(spec)}
     for text in wanted:
         step = Step.parse(text.format(amount))
         spec = installed.get(step.name)
@@ -145,3 +143,8 @@ def _step(request: Request, task: str, wanted: Sequence[str], amount: str, reaso
             return step.because(reason)
     others = sorted(installed)
     return Step(others[0]).because(reason) if others else None
+
+
+def _is_ready(spec: GeneratorSpec) -> bool:
+    """Return whether a generator works quickly and as it is: a network that nobody has taught yet does only harm."""
+    return not spec.slow and bool(spec.weights or not (spec.trainer or spec.weights_setting))

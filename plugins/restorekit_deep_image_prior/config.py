@@ -52,6 +52,9 @@ class Network:
         Channels of the noise that the network turns into the picture.
     """
 
+    #: For ``restorekit plugins check``.
+    smoke: ClassVar[dict[str, object]] = {"widths": "8/16", "inputs": 8}
+
     scale: Annotated[int, Field(ge=1, le=8)] = 1
     widths: Annotated[tuple[int, ...], PlainValidator(_widths)] = (16, 32, 64, 128, 128)
     skip: Annotated[int, Field(ge=0, le=128)] = 4

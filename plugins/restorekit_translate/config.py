@@ -46,9 +46,10 @@ class Recipe:
     degradation : tuple of str
         Steps that make the picture to translate from the one to arrive at; left out where the data are pairs.
     l1 : float
-        Weight of the mean absolute difference, in units of 1.
+        Weight of the mean absolute difference of pictures in [0, 1].
     adversarial : float
-        Weight of the adversarial loss; 0 trains without a discriminator.
+        Weight of the adversarial loss, a 200th of that of L1 in the paper (a 100th, with pictures in [-1, 1]); 0 trains
+        without a discriminator.
     adversarial_loss : {"non-saturating", "lsgan", "hinge", "relativistic", "relativistic-average"}
         See `restorekit.nn.adversarial`.
     discriminator_features : int
@@ -65,8 +66,8 @@ class Recipe:
     smoke: ClassVar[dict[str, object]] = {"discriminator_features": 8}
 
     degradation: tuple[str, ...] = ("haze",)
-    l1: _Weight = 100.0
-    adversarial: _Weight = 1.0
+    l1: _Weight = 1.0
+    adversarial: _Weight = 0.005
     adversarial_loss: Literal["non-saturating", "lsgan", "hinge", "relativistic", "relativistic-average"] = (
         "non-saturating"
     )

@@ -55,11 +55,12 @@ class Training:
         phases: dict[str, Phase] = {}
         if self.discriminator is not None:
             rate = recipe.discriminator_learning_rate or recipe.learning_rate
-            phases["discriminator"] = Phase(networks=("discriminator",), learning_rate=rate, betas=betas)
+            phases["discriminator"] = Phase(networks=("discriminator",), learning_rate=rate, betas=betas, clip_norm=1.0)
         phases["generator"] = Phase(
             networks=("generator",),
             learning_rate=recipe.learning_rate,
             betas=betas,
+            clip_norm=1.0,
             ema_decay=recipe.ema_decay or None,
         )
         return phases

@@ -33,7 +33,6 @@ from restorekit.inference import Job
 from restorekit.inference.executor import Cancelled
 from restorekit.registry import Registry
 from restorekit.specs import Step
-from restorekit.weights.files import current_sha256
 
 __all__ = ["Pipeline", "PixelBudget", "checksum", "picture_seed"]
 
@@ -227,8 +226,7 @@ class Pipeline:
         for text in earlier.weights_sha256:
             # Weights that are gone are other weights; planning the picture anew says what that means for it.
             with contextlib.suppress(RestorekitError):
-                path = self.registry.weights_path(Step.parse(text))
-                found[text] = "" if path is None else current_sha256(path)
+                found[text] = self.registry.weights_sha256(Step.parse(text))
         return found
 
     def _told(self, step: Step) -> dict[str, str]:

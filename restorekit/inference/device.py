@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import nn
 
 from restorekit.errors import NotAvailable, UsageError
 
-__all__ = ["PRECISIONS", "Runtime", "available_devices", "choose_runtime"]
+__all__ = ["PRECISIONS", "Runtime", "available_devices", "choose_runtime", "placed"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -91,6 +92,15 @@ def choose_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
     if precision == "auto":
         return Runtime(chosen, best, why)
     return Runtime(chosen, precision, "asked for")  # pyright: ignore[reportArgumentType]
+
+
+def placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to a device, into the memory layout that convolutions are fastest in, and to evaluation mode."""
+    network.to(device)
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 4:  # Module.to would refuse networks that have tensors of five axes
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    return network.eval()
 
 
 def _best_precision(device: torch.device) -> tuple[Precision, str]:

@@ -72,8 +72,8 @@ def _halo_along_columns(
     tolerance: float,
     settings: Mapping[str, object],
 ) -> int:
-    """Cut off the left half, and see from which column on nobody notices."""
-    scale, half = geometry.scale, image.shape[3] // 2
+    """Cut off about the left half, and see from which column on nobody notices."""
+    scale, half = geometry.scale, _middle(image.shape[3], geometry.multiple_of)
     mask = _stripes(image) if geometry.needs_mask else None
     seeds = torch.zeros(1, dtype=torch.int64, device=image.device)
     whole = restore(Batch(image, masks=mask, seeds=seeds, settings=settings)).float()[..., half * scale :]
@@ -82,6 +82,16 @@ def _halo_along_columns(
     part = restore(Batch(right, masks=right_mask, seeds=seeds, settings=settings)).float()
     changed = ((whole.clamp(0, 1) - part.clamp(0, 1)).abs() > tolerance).any(dim=(0, 1, 2)).nonzero()
     return 0 if len(changed) == 0 else int(changed[-1]) // scale + 1
+
+
+def _middle(side: int, multiple: int) -> int:
+    """Return about half a side: a multiple, and no rounder than it has to be.
+
+    Tiles begin at any multiple. A network that divides pictures into windows of its own would look the same when it
+    is cut at a round number of pixels, and different at others.
+    """
+    count = side // (2 * multiple)
+    return max(count - 1 + count % 2, 1) * multiple
 
 
 def _probes(side: int, device: torch.device | str) -> list[Tensor]:

@@ -139,7 +139,7 @@ def _use(request: dict[str, Any], folder: Path) -> None:
 
     torch.set_num_threads(request["threads"])
     found = registry()
-    loaded = found.load(Step(request["step"]["name"], settings=request["step"]["settings"]))
+    loaded = found.load(Step(**request["step"]))
     save_file(exercised(loaded, load_file(folder / "given.safetensors"), found), folder / "made.safetensors")
     if loaded.spec.trainer:
         _teach(request["generator"])

@@ -6,11 +6,13 @@ import difflib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.registry import Plugin, Registry, registry
+from restorekit.specs import Step
 from restorekit.testing.check import BoundCheck, Failure
+from restorekit.weights.sources import brought
 
 __all__ = ["Result", "checks_for", "examine"]
 
@@ -43,7 +45,7 @@ def checks_for(name: str, found: Registry | None = None) -> list[BoundCheck]:
     Parameters
     ----------
     name : str
-        A generator's, or that of a plugin's entry point.
+        A generator's, with settings where it needs some (``NAME,weights=FILE``), or that of a plugin's entry point.
     found : Registry, optional
         Where to look; by default what is installed.
 
@@ -62,8 +64,9 @@ def checks_for(name: str, found: Registry | None = None) -> list[BoundCheck]:
     from restorekit.testing.checks import CHECKS, Subject, loads
 
     found = found or registry()
-    if name in {spec.name for spec in found.generators}:
-        names = [name]
+    step = Step.parse(name)
+    if step.name in {spec.name for spec in found.generators}:
+        names = [step.name]
     else:
         plugin = _plugin(name, found)
         if plugin.status == "disabled":
@@ -71,7 +74,8 @@ def checks_for(name: str, found: Registry | None = None) -> list[BoundCheck]:
         if plugin.status == "broken" or not plugin.generators:
             return [BoundCheck(loads, Subject(found, plugin, None, _folder()))]
         names = [spec.name for spec in plugin.generators]
-    subjects = [Subject(found, found.owner(each), found.spec(each), _folder()) for each in names]
+    given = _in_place(found, step) if step.choice or step.settings else None
+    subjects = [Subject(found, found.owner(each), found.spec(each), _folder(), given) for each in names]
     return [BoundCheck(check, subject) for subject in subjects for check in CHECKS if check.concerns(subject)]
 
 
@@ -97,6 +101,15 @@ def examine(
         except Failure as caught:
             failure = caught
         yield Result(bound.subject.name, bound.check.name, failure, time.monotonic() - start)
+
+
+def _in_place(found: Registry, step: Step) -> Step:
+    """Return a step with its weights named so that another process finds them from another folder."""
+    spec = found.spec(step.name)
+    if not spec.weights_setting:
+        return step
+    paths = {field: str(path.absolute()) for field, path in brought(spec, step).items()}
+    return replace(step, choice="" if spec.choice in paths else step.choice, settings={**step.settings, **paths})
 
 
 def _plugin(name: str, found: Registry) -> Plugin:

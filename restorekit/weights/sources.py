@@ -1,8 +1,9 @@
-"""Where weights are: bundled with a plugin, or fetched into a cache when the user asks for it."""
+"""Where weights are: bundled with a plugin, fetched into a cache when the user asks for it, or brought by the user."""
 
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any, Literal
 
 from restorekit.downloads import cache_folder, download
 from restorekit.errors import NotAvailable, UsageError
-from restorekit.specs import GeneratorSpec, WeightsSource
+from restorekit.specs import GeneratorSpec, Step, WeightsSource
 
-__all__ = ["Variant", "fetch", "locate", "variant", "variants"]
+__all__ = ["Variant", "brought", "fetch", "locate", "variant", "variants"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,32 @@ def locate(spec: GeneratorSpec, name: str = "") -> Path:
         It is not on this machine.
     """
     return variant(spec, name).require()
+
+
+def brought(spec: GeneratorSpec, step: Step) -> dict[str, Path]:
+    """Return what a step names for a generator whose weights the user brings, by field: the weights, then other files.
+
+    Raises
+    ------
+    UsageError
+        It does not name all of them.
+    NotAvailable
+        There is no such file or folder.
+    """
+    fields = (spec.weights_setting, *spec.files)
+    given = {key.replace("-", "_"): value for key, value in step.settings.items()}
+    given |= {spec.choice: step.choice} if step.choice and spec.choice else {}
+    if missing := [field for field in fields if field not in given]:
+        what = "weights" if missing[0] == spec.weights_setting else "a file"
+        way_out = f"write {spec.name},{','.join(f'{field}=PATH' for field in fields)}"
+        raise UsageError(spec.name, f"computes with {what} that you bring", way_out)
+    # Path's own way home fails for a home that nobody has.
+    paths = {field: Path(os.path.expanduser(given[field])) for field in fields}  # noqa: PTH111
+    for field, path in paths.items():
+        if not path.exists():
+            what = "the weights" if field == spec.weights_setting else "a file"
+            raise NotAvailable(path, "is not there", f"{field}=PATH names {what} of {spec.name}")
+    return paths
 
 
 def fetch(spec: GeneratorSpec, name: str = "", *, progress: Any = None) -> Path:

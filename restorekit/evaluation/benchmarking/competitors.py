@@ -117,7 +117,8 @@ def baselines(
     asked = {str(each.steps[0]) for each in known if len(each.steps) == 1}
     found = []
     for spec in registry.generators:
-        if spec.weights or spec.trainer or spec.slow or not tasks & spec.tasks:
+        learned = spec.weights or spec.weights_setting or spec.trainer
+        if learned or spec.slow or not tasks & spec.tasks:
             continue
         step = _fitting(registry, spec, factor)
         if step is not None and not {str(step), spec.name} & asked:

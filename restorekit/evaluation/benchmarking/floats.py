@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from restorekit.contract import Restorer
 from restorekit.errors import PictureError, UsageError
-from restorekit.inference.device import Runtime
+from restorekit.inference.device import Runtime, placed
 from restorekit.inference.ensemble import ensembled
 from restorekit.inference.executor import Executor, Frame
 from restorekit.registry import Loaded, Registry
@@ -74,8 +74,7 @@ class FloatChain:
             raise UsageError(str(step), problem, "leave --float-degraded or the published protocol out")
         networks = networks_of(generator)
         for network in networks.values():
-            network.to(self._runtime.device, memory_format=torch.channels_last)  # pyright: ignore
-            network.eval()
+            placed(network, self._runtime.device)
         runtime = self._runtime if networks else Runtime(self._runtime.device, "fp32", "no network")
         call = ensembled(generator.restore, loaded.ensemble)
         return Executor(call, generator.geometry, runtime, settings=loaded.settings, tile=tile)

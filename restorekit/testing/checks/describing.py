@@ -74,7 +74,7 @@ def spec(subject: Subject) -> None:
     "builds",
     why="a generator that cannot be built fails at its first use, after the user has chosen it",
     way_out="the factory takes the configuration as its only argument, and every field of it has a default",
-    concerns=_always,
+    concerns=lambda subject: not subject.lacks_weights,
 )
 def builds(subject: Subject) -> None:
     """Build it, and see what it is."""

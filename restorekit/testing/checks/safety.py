@@ -120,10 +120,10 @@ def _report(subject: Subject) -> dict[str, Any]:
         "homes": [str(home) for home in subject.homes],
         "folder": str(folder),
         "threads": torch.get_num_threads(),
-        "step": {"name": str(subject.step.name), "settings": dict(subject.step.settings)},
+        "step": {"name": subject.step.name, "choice": subject.step.choice, "settings": dict(subject.step.settings)},
     }
-    if not subject.spec.trainer and (path := subject.registry.weights_path(subject.step)) is not None:
-        request["step"]["name"] = str(path)
+    if subject.spec.weights and (path := subject.registry.weights_path(subject.step)) is not None:
+        request["step"] |= {"name": str(path), "choice": ""}
     save_file(_given(subject), folder / "given.safetensors")
     (folder / "request.json").write_text(json.dumps(request))
     environment = {

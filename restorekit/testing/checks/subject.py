@@ -41,6 +41,8 @@ class Subject:
         Its description; none for a plugin that is broken.
     scratch : TemporaryDirectory
         For files.
+    given : Step, optional
+        What it is looked at with, where the user says so: its weights, or other settings than the defaults.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Subject:
         plugin: Plugin,
         spec: GeneratorSpec | None,
         scratch: tempfile.TemporaryDirectory[str],
+        given: Step | None = None,
     ):
         self.registry = registry
         self.plugin = plugin
         self._spec = spec
         self._scratch = scratch
+        self._given = given
 
     @property
     def name(self) -> str:
@@ -89,10 +93,8 @@ class Subject:
         torch.manual_seed(0)
         if self.spec.trainer:
             loaded = self.registry.build(self.name, self.small("config"))
-        elif self.spec.weights:
-            loaded = self.registry.load(Step(self.name))
         else:
-            loaded = self.registry.build(self.name)
+            loaded = self.registry.load(self._asked)
         for network in networks_of(loaded.generator).values():
             network.eval()
         return loaded
@@ -115,11 +117,18 @@ class Subject:
     @functools.cached_property
     def problem(self) -> str:
         """Why it cannot be built; ``""`` where it can."""
+        if self.lacks_weights:
+            return "weights were not given"
         try:
             _ = self.generator
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         return ""
+
+    @property
+    def lacks_weights(self) -> bool:
+        """Whether it computes with weights that users bring, and none were given: it cannot be built."""
+        return self._spec is not None and bool(self._spec.weights_setting) and self._given is None
 
     def is_a(self, *protocols: type) -> bool:
         """Whether it could be built and satisfies one of the protocols."""
@@ -155,16 +164,24 @@ class Subject:
     def settings(self) -> dict[str, object]:
         """Validated values of ``Batch.settings``, quick where the class says how."""
         chosen = self.small("settings")
-        if not chosen:
+        if not chosen or self._given:
             return dict(self.loaded.settings)
         return dataclasses.asdict(resolve(self.spec, self.spec.settings)(**chosen))
+
+    @property
+    def _asked(self) -> Step:
+        """What the user gave, or the name alone; small and quick where nothing else is said."""
+        given = self._given or Step(self.name)
+        fixed = {} if self.spec.weights else self.small("config")
+        chosen = {key: str(value) for key, value in {**fixed, **self.small("settings")}.items()}
+        return dataclasses.replace(given, settings={**chosen, **given.settings})
 
     @functools.cached_property
     def step(self) -> Step:
         """A step that the registry loads it by: through a weights file where it is yet to be trained."""
-        chosen = {key: str(value) for key, value in self.small("settings").items()}
         if not self.spec.trainer:
-            return Step(self.name, settings=chosen)
+            return self._asked
+        chosen = {key: str(value) for key, value in self.small("settings").items()}
         file = self.folder / "weights.safetensors"
         save(self.generator, file, spec=self.spec, config=self.loaded.config)
         return Step(str(file), settings=chosen)
