@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from restorekit.batch.engines.engine import Engine, MakeChain
 from restorekit.batch.engines.local import LocalEngine
+from restorekit.batch.engines.processes import ProcessEngine
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.inference import Runtime, choose_runtime
 from restorekit.registry import Registry
@@ -16,6 +20,7 @@ __all__ = ["ENGINES", "choose_engine"]
 ENGINES = ("local", "ray")
 
 
+@contextlib.contextmanager
 def choose_engine(
     name: str,
     make: MakeChain,
@@ -24,8 +29,8 @@ def choose_engine(
     device: str = "auto",
     precision: str = "auto",
     processes: int | None = None,
-) -> Engine:
-    """Return the engine for a run.
+) -> Iterator[Engine]:
+    """Provide the engine for a run.
 
     Parameters
     ----------
@@ -54,15 +59,14 @@ def choose_engine(
     if processes is not None and processes < 1:
         raise UsageError("--processes", f"{processes} is out of range", "give 1 or more")
     if name == "ray":
+        from restorekit.batch.engines.cluster import connected
         from restorekit.batch.engines.ray import RayEngine
 
-        return RayEngine(make, device=device, precision=precision, processes=processes)
+        with connected():
+            yield RayEngine(make, device=device, precision=precision, processes=processes)
+        return
     runtimes = _runtimes(device, precision, processes)
-    if len(runtimes) == 1:
-        return LocalEngine(make, runtimes[0], registry)
-    from restorekit.batch.engines.processes import ProcessEngine
-
-    return ProcessEngine(make, runtimes)
+    yield LocalEngine(make, runtimes[0], registry) if len(runtimes) == 1 else ProcessEngine(make, runtimes)
 
 
 def _runtimes(device: str, precision: str, processes: int | None) -> list[Runtime]:
