@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -82,26 +83,26 @@ def restore(
     WorkerError
         No worker process stays alive.
     """
-    engine = _engine(options, registry, getattr(listener, "working", unheard))
-    settings = {
-        "steps": [str(step) for step in options.steps],
-        "scale": options.target.scale,
-        "size": list(options.target.size) if options.target.size else None,
-        "strength": options.strength,
-        "precision": engine.runtime.precision,
-        "tile": options.tile,
-    }
-    return run(
-        inputs,
-        output,
-        options,
-        engine,
-        settings=settings,
-        registry=registry,
-        listener=listener,
-        command=command,
-        on_unexpected=on_unexpected,
-    )
+    with _engine(options, registry, getattr(listener, "working", unheard)) as engine:
+        settings = {
+            "steps": [str(step) for step in options.steps],
+            "scale": options.target.scale,
+            "size": list(options.target.size) if options.target.size else None,
+            "strength": options.strength,
+            "precision": engine.runtime.precision,
+            "tile": options.tile,
+        }
+        return run(
+            inputs,
+            output,
+            options,
+            engine,
+            settings=settings,
+            registry=registry,
+            listener=listener,
+            command=command,
+            on_unexpected=on_unexpected,
+        )
 
 
 def check(options: Options, registry: Registry) -> None:
@@ -114,10 +115,11 @@ def check(options: Options, registry: Registry) -> None:
     NotAvailable
         A generator, device or cluster is not here.
     """
-    make_restoration(options, _engine(options, registry).runtime, registry, lambda: False)
+    with _engine(options, registry) as engine:
+        make_restoration(options, engine.runtime, registry, lambda: False)
 
 
-def _engine(options: Options, registry: Registry, told: Told = unheard) -> Engine:
+def _engine(options: Options, registry: Registry, told: Told = unheard) -> contextlib.AbstractContextManager[Engine]:
     return choose_engine(
         options.engine,
         functools.partial(make_restoration, options),

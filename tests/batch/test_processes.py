@@ -14,9 +14,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from restorekit.batch import restore as batch
 from restorekit.batch.engines import choice
+from restorekit.batch.engines.local import LocalEngine
 from restorekit.batch.engines.processes import ProcessEngine
 from restorekit.batch.options import BatchOptions
 from restorekit.batch.restore import Options
@@ -159,8 +161,11 @@ def test_devices_that_would_compute_differently_are_refused(monkeypatch):
         return choose_runtime("cpu", {"cuda:0": "bf16", "cpu": "fp32"}[device])
 
     monkeypatch.setattr(choice, "choose_runtime", chosen)
-    with pytest.raises(UsageError, match="cuda:0 would compute in bf16 and cpu in fp32"):
-        choice.choose_engine("local", workshop.make_dead, registry(), device="cuda:0,cpu")
+    with (
+        pytest.raises(UsageError, match="cuda:0 would compute in bf16 and cpu in fp32"),
+        choice.choose_engine("local", workshop.make_dead, registry(), device="cuda:0,cpu"),
+    ):
+        pass
 
 
 COMMAND = [sys.executable, "-m", "restorekit", "restore", "in", "-o", "out", "--with", "nlmeans:15", "--device=cpu,cpu"]
@@ -209,3 +214,17 @@ def test_ctrl_c_and_kill_9_leave_no_process_behind_and_the_next_run_goes_on(tmp_
     assert "failed" not in done.stderr
     assert len(contents(tmp_path / "out")) == 60
     assert not list((tmp_path / "out").rglob("*.partial"))
+
+
+def test_the_network_keeps_its_cores_while_the_other_threads_take_one_each(pictures, tmp_path):
+    def make(runtime, registry, stopped):
+        return workshop.Negative(tmp_path / "log")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        engine = LocalEngine(make, choose_runtime("cpu", "fp32"), registry())
+        run([pictures], tmp_path / "out", BatchOptions(report=False), engine, settings={}, registry=registry())
+    finally:
+        torch.set_num_threads(before)
+    assert {threads for _, threads, _ in workshop.told(tmp_path / "log")} == {"3"}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from restorekit.batch.engines.engine import Engine, MakeChain, Told, unheard
 from restorekit.batch.engines.local import LocalEngine
+from restorekit.batch.engines.processes import ProcessEngine
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.inference import Runtime, choose_runtime
 from restorekit.registry import Registry
@@ -16,6 +20,7 @@ __all__ = ["ENGINES", "choose_engine"]
 ENGINES = ("local", "ray")
 
 
+@contextlib.contextmanager
 def choose_engine(
     name: str,
     make: MakeChain,
@@ -25,8 +30,8 @@ def choose_engine(
     precision: str = "auto",
     processes: int | None = None,
     told: Told = unheard,
-) -> Engine:
-    """Return the engine for a run.
+) -> Iterator[Engine]:
+    """Provide the engine for a run.
 
     Parameters
     ----------
@@ -57,15 +62,15 @@ def choose_engine(
     if processes is not None and processes < 1:
         raise UsageError("--processes", f"{processes} is out of range", "give 1 or more")
     if name == "ray":
+        from restorekit.batch.engines.cluster import connected
         from restorekit.batch.engines.ray import RayEngine
 
-        return RayEngine(make, device=device, precision=precision, processes=processes)
+        with connected():
+            yield RayEngine(make, device=device, precision=precision, processes=processes)
+        return
     runtimes = _runtimes(device, precision, processes)
-    if len(runtimes) == 1:
-        return LocalEngine(make, runtimes[0], registry, told)
-    from restorekit.batch.engines.processes import ProcessEngine
-
-    return ProcessEngine(make, runtimes)
+    alone = len(runtimes) == 1
+    yield LocalEngine(make, runtimes[0], registry, told) if alone else ProcessEngine(make, runtimes)
 
 
 def _runtimes(device: str, precision: str, processes: int | None) -> list[Runtime]:

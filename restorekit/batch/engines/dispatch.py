@@ -7,7 +7,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from restorekit.batch.engines.engine import Answer, Deliver, Order, Task
@@ -183,7 +183,9 @@ class Dispatcher:
         if answer.error is not None:
             raise answer.error
         if answer.finished is not None:
-            deliver(answer.finished, answer.preview)
+            # Each answer came with a copy of the settings; a million records shall share one.
+            record = replace(answer.finished.record, settings=self._order.settings)
+            deliver(replace(answer.finished, record=record), answer.preview)
 
     def _lost(
         self,
