@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from restorekit.contract import Batch, Detector, Geometry, Planner, Request, Restorer
 from restorekit.errors import PictureError, UsageError
 from restorekit.inference.alpha import covered, hidden_pixels, is_uniform
-from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of
+from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of, write_into
 from restorekit.inference.device import Runtime, placed
 from restorekit.inference.ensemble import ensembled
 from restorekit.inference.executor import Cancelled, Executor, Frame
@@ -228,6 +228,7 @@ class Restoration:
                     settings=loaded.settings,
                     tile=self._tile,
                     batch_size=self._batch_size,
+                    identity=(key, loaded.weights_sha256, str(self._runtime.device)) if loaded.weights_sha256 else None,
                     stopped=self._stopped,
                     told=self._told,
                 )
@@ -285,10 +286,11 @@ class Restoration:
             window, after = (patch.rows, patch.columns), patch.after
             if scale == 1 and self._strength < 1:
                 after = torch.lerp(to_tensor(frame.canvas[window], after.device), after, self._strength)
-            pixels = to_array(after, output.shape[2], output.dtype)
+            write_into(output[window], after)
             if scale == 1 and inpaints and frame.mask is not None:
-                pixels = np.where(frame.mask[window][..., None], pixels, convert(frame.canvas[window], output.dtype))
-            output[window] = pixels
+                kept = convert(frame.canvas[window], output.dtype)
+                np.copyto(output[window], kept, where=~frame.mask[window][..., None])
+            del patch, after  # before the next one is computed
         return outputs
 
     def _restore_fixed_size(self, executor: Executor, size: tuple[int, int], works: Sequence[Work], last: bool) -> None:

@@ -217,7 +217,7 @@ def test_ctrl_c_and_kill_9_leave_no_process_behind_and_the_next_run_goes_on(tmp_
 
 
 def test_the_network_keeps_its_cores_while_the_other_threads_take_one_each(pictures, tmp_path):
-    def make(runtime, registry, stopped):
+    def make(runtime, registry, stopped, told):
         return workshop.Negative(tmp_path / "log")
 
     before = torch.get_num_threads()
