@@ -6,32 +6,16 @@ import os
 import re
 import subprocess
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import REPOSITORY
+from docs.count_tutorial import PAGE, Block, blocks, changed, table
 
-TUTORIAL = REPOSITORY / "docs/tutorial.md"
 #: A number, whatever its value.
 NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, the file that it is or changes, and its text."""
-
-    language: str
-    title: str
-    text: str
-
-
-def blocks() -> list[Block]:
-    found = re.findall(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", TUTORIAL.read_text(), re.DOTALL | re.MULTILINE)
-    return [Block(*each) for each in found]
 
 
 class Reader:
@@ -51,7 +35,8 @@ class Reader:
         elif block.language == "text":
             self.compare(block.text)
         elif block.language == "diff":
-            self.change(self.folder / block.title, block.text)
+            path = self.folder / block.title
+            path.write_text(changed(path.read_text(), block.text))
         else:
             assert block.language in ("python", "toml"), (
                 f"a block of {block.language!r}: nobody knows what to do with it"
@@ -76,16 +61,6 @@ class Reader:
     def pattern(line: str) -> str:
         words = (NUMBER.join(map(re.escape, re.split(NUMBER, word))) for word in line.split())
         return r"\s+".join(words).replace(re.escape("..."), ".*") + r"[^\S\n]*"
-
-    @staticmethod
-    def change(path: Path, text: str) -> None:
-        """Replace each run of '-' lines, which stands in the file just once, by the '+' lines after it."""
-        content = path.read_text()
-        for old, new in re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)*)", text, re.MULTILINE):
-            before, after = (re.sub(r"^[-+]", "", part, flags=re.MULTILINE) for part in (old, new))
-            assert content.count(before) == 1, f"{path.name}: {before}"
-            content = content.replace(before, after)
-        path.write_text(content)
 
 
 @pytest.fixture
@@ -135,6 +110,10 @@ def test_a_block_that_says_something_else_is_noticed(tmp_path):
         with pytest.raises(AssertionError):
             reader.compare(wrong)
     with pytest.raises(AssertionError, match="which file"):
-        reader.follow(Block("python", "", "x = 1\n"))
+        reader.follow(Block("", "python", "", "x = 1\n"))
     with pytest.raises(AssertionError):
-        reader.follow(Block("sh", "", "false\n"))
+        reader.follow(Block("", "sh", "", "false\n"))
+
+
+def test_what_it_took_is_counted():
+    assert table() in PAGE.read_text(encoding="utf-8"), "run python docs/count_tutorial.py"
