@@ -20,7 +20,7 @@ def commands(document: Path) -> list[str]:
     """Return what is typed after ``restorekit``; lines that only show a form (`[...]`, `...`) are none."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    lines = [line.partition(" #")[0].partition(" || ")[0].strip() for line in lines]
+    lines = [line.partition(" #")[0].strip() for line in lines]
     return [found for line in lines for found in COMMAND.findall(line) if "..." not in found]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from docs.count_tutorial import PAGE, Block, blocks, changed, table
 
@@ -50,7 +51,8 @@ class Reader:
             script, cwd=self.folder, env=self.environment, stdout=-1, stderr=subprocess.STDOUT, text=True, timeout=600
         )
         self.printed = done.stdout
-        assert done.returncode == 0, f"{text}\n{done.stdout}"
+        status = re.search(r"# ends with status (\d+)$", text, re.MULTILINE)
+        assert done.returncode == (int(status[1]) if status else 0), f"{text}\n{done.stdout}"
 
     def compare(self, text: str) -> None:
         """Look for these lines in what was printed; '...' stands for anything, and numbers for any number."""
@@ -86,14 +88,17 @@ def reader(tmp_path: Path, commands: Path) -> Reader:
     return Reader(folder, commands)
 
 
+def photo(folder: Path) -> NDArray[np.float32]:
+    pixels = cv2.imread(str(folder / "coffee.png"))
+    assert pixels is not None
+    return pixels.astype(np.float32)
+
+
 def test_the_tutorial_leads_from_nothing_to_a_published_plugin(reader):
     for block in blocks():
         reader.follow(block)
     folder = reader.folder
-    clean, faded, fresh, again = (
-        cv2.imread(str(folder / name / "coffee.png")).astype(np.float32)
-        for name in ("held-out", "faded", "fresh", "again")
-    )
+    clean, faded, fresh, again = (photo(folder / name) for name in ("held-out", "faded", "fresh", "again"))
     assert np.abs(fresh - clean).mean() < 0.6 * np.abs(faded - clean).mean()
     assert np.abs(fresh - again).max() <= 2  # packed weights have half the bits
     assert (folder / "uploaded").read_text() == "upload dist/unfade-0.1.0-py3-none-any.whl\n"
@@ -113,6 +118,8 @@ def test_a_block_that_says_something_else_is_noticed(tmp_path):
         reader.follow(Block("", "python", "", "x = 1\n"))
     with pytest.raises(AssertionError):
         reader.follow(Block("", "sh", "", "false\n"))
+    with pytest.raises(AssertionError):
+        reader.follow(Block("", "sh", "", "true  # ends with status 1\n"))
 
 
 def test_what_it_took_is_counted():
