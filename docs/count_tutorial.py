@@ -14,7 +14,11 @@ PAGE = Path(__file__).parent / "tutorial.md"
 
 #: What is reached, and the section with which it is.
 MILESTONES = (
-    ("your network is in the command line, the batch pipeline, the runner and the evaluation", "Is it right?"),
+    (
+        "the template's network is in the command line, the batch pipeline, the runner and the evaluation",
+        "A package to begin with",
+    ),
+    ("yours is, and its checks pass", "Is it right?"),
     ("it is trained, has restored a folder, and is measured", "Is it any good?"),
     ("everyone can `pip install` it, weights included", "Publishing"),
 )
