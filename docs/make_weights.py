@@ -5,7 +5,7 @@ python docs/make_weights.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from skimage import data
 
 import restorekit
 from restorekit.degradations import parse
-from restorekit.evaluation.folders import written
 from restorekit.inference.arrays import to_array, to_tensor
 from restorekit.registry import registry
 from restorekit.weights.card import card
@@ -61,26 +60,34 @@ def table(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
 
 
 def metrics(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    """Return Markdown: what each header tells was measured."""
-    return "\n\n".join(f"### `{name}`\n\n{measured(facts['metrics'])}" for name, facts in weights)
+    """Return Markdown: what each header tells was measured, one row a set of pictures, and how under it."""
+    parts = []
+    for name, facts in weights:
+        rows: dict[tuple[str, str], dict[str, float]] = {}
+        for metric in facts["metrics"]:
+            rows.setdefault((metric["data"], metric["protocol"]), {})[metric["name"]] = metric["value"]
+        if not rows:
+            continue
+        columns = [*dict.fromkeys(metric for row in rows.values() for metric in row)]
+        lines = [f"### `{name}`", "", f"| data | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+        for (place, _), row in rows.items():
+            cells = (_number(row[column]) if column in row else "" for column in columns)
+            lines.append(f"| {place} | {' | '.join(cells)} |")
+        parts.append("\n".join([*lines, "", *_protocols(rows)]))
+    return "\n\n".join(parts)
 
 
-def measured(told: Sequence[dict[str, Any]]) -> str:
-    """Return Markdown: a row for each set of pictures, and below the facts of the protocol that all rows share."""
-    names = list(dict.fromkeys(metric["name"] for metric in told))
-    rows: dict[tuple[str, str], dict[str, float]] = {}
-    for metric in told:
-        rows.setdefault((metric["data"], metric["protocol"]), {})[metric["name"]] = metric["value"]
-    facts = {key: key[1].split("; ") for key in rows if key[0] != "validation"}
-    shared = [fact for fact in next(iter(facts.values()), []) if all(fact in own for own in facts.values())]
-    head = ["data", *("fp16 costs" if name == "psnr lost by packing" else name for name in names), "protocol"]
-    lines = [head, ["---", *("---:" for _ in names), "---"]]
-    for (pictures, protocol), values in rows.items():
-        own = [fact for fact in protocol.split("; ") if fact not in shared and not fact.startswith("degradation ")]
-        numbers = (written(name.removesuffix("_mask"), values[name]) if name in values else "" for name in names)
-        lines.append([pictures, *numbers, "; ".join(own)])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\nAll sets: {'; '.join(shared)}." if shared else table
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
+
+
+def _protocols(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Return how each set was measured; the degradation stands beside its name already."""
+    sets: dict[str, list[str]] = {}
+    for place, protocol in rows:
+        told = "; ".join(fact for fact in protocol.split("; ") if not fact.startswith(("degradation ", "pictures ")))
+        sets.setdefault(told, []).append(place)
+    return [f"- {'; '.join(places)}: {told}." for told, places in sets.items()]
 
 
 def strip(name: str, photo: str, top: int, left: int, steps: Sequence[str], classical: str) -> Pixels:
@@ -117,8 +124,10 @@ Damaged, by a classical method, by the network, and the original: {said}. The ph
 
 ## What was measured
 
-`bsd25` is every fourth picture of BSD100, by name. [performance.md](performance.md) sets the same numbers beside
-other methods.
+PSNR in dB, SSIM, the distance `squeezenet`, and of detectors F1 and its kin ([evaluation.md](evaluation.md) says what they
+are). Those that end in
+`_mask` are inside the holes alone; `lost by packing` is what half of the bits cost. `bsd25` is every fourth picture of
+BSD100, by name. [performance.md](performance.md) sets the same numbers beside other methods.
 
 {metrics(weights)}
 """

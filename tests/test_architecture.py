@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
+import re
+
 import pytest
 
 from docs import make_architecture as house
@@ -51,3 +54,11 @@ def test_a_plugin_that_looks_behind_the_contract_is_noticed(tmp_path, monkeypatc
 
 def test_a_chain_of_arrows_needs_no_shortcut():
     assert house.needed({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == [("a", "b"), ("b", "c")]
+
+
+def test_the_page_names_what_there_is():
+    page = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`([a-z_]+\.[A-Za-z_.]+)`", page)) - {"nn.Module"}
+    assert len(names) > 15
+    for name in names:
+        assert pkgutil.resolve_name(f"restorekit.{name.removeprefix('restorekit.')}") is not None, name

@@ -13,6 +13,7 @@ import torch
 
 from restorekit import contract, hookspecs
 from restorekit.hookspecs import PROJECT
+from restorekit.testing.checks import CHECKS
 from tests.conftest import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/contract.md").read_text(encoding="utf-8")
@@ -97,3 +98,9 @@ def test_the_examples_are_what_their_sections_say():
     assert float(logged["l1"]) == pytest.approx(float(clean.mean() / 2), abs=1e-6)
     assert names["convert"]({"gain": torch.ones(3)}).tensors["generator.gain"].shape == (3, 1, 1)
     assert [spec.name for spec in names["restorekit_generators"]()] == ["brighter"]
+
+
+def test_every_check_of_the_kit_is_told_about():
+    told = (REPOSITORY / "docs/plugins.md").read_text(encoding="utf-8")
+    table = told.partition("| about | checks |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z0-9-]+)`", table)) == {check.name for check in CHECKS}

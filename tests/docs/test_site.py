@@ -31,7 +31,7 @@ def documented() -> dict[str, Path]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_is_in_the_navigation_once(page):
-    assert len(re.findall(rf"(?:- |: ){re.escape(page)}$", CONFIGURATION.read_text(), re.MULTILINE)) == 1
+    assert len(re.findall(rf"^ +- (?:.+: )?{re.escape(page)}$", CONFIGURATION.read_text(), re.MULTILINE)) == 1
 
 
 def test_every_module_that_plugins_may_import_is_in_the_reference():

@@ -6,32 +6,17 @@ import os
 import re
 import subprocess
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tests.conftest import REPOSITORY
+from docs.count_tutorial import PAGE, Block, blocks, changed, table
 
-TUTORIAL = REPOSITORY / "docs/tutorial.md"
 #: A number, whatever its value.
 NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, the file that it is or changes, and its text."""
-
-    language: str
-    title: str
-    text: str
-
-
-def blocks() -> list[Block]:
-    found = re.findall(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", TUTORIAL.read_text(), re.DOTALL | re.MULTILINE)
-    return [Block(*each) for each in found]
 
 
 class Reader:
@@ -51,7 +36,8 @@ class Reader:
         elif block.language == "text":
             self.compare(block.text)
         elif block.language == "diff":
-            self.change(self.folder / block.title, block.text)
+            path = self.folder / block.title
+            path.write_text(changed(path.read_text(), block.text))
         else:
             assert block.language in ("python", "toml"), (
                 f"a block of {block.language!r}: nobody knows what to do with it"
@@ -65,7 +51,8 @@ class Reader:
             script, cwd=self.folder, env=self.environment, stdout=-1, stderr=subprocess.STDOUT, text=True, timeout=600
         )
         self.printed = done.stdout
-        assert done.returncode == 0, f"{text}\n{done.stdout}"
+        status = re.search(r"# ends with status (\d+)$", text, re.MULTILINE)
+        assert done.returncode == (int(status[1]) if status else 0), f"{text}\n{done.stdout}"
 
     def compare(self, text: str) -> None:
         """Look for these lines in what was printed; '...' stands for anything, and numbers for any number."""
@@ -76,16 +63,6 @@ class Reader:
     def pattern(line: str) -> str:
         words = (NUMBER.join(map(re.escape, re.split(NUMBER, word))) for word in line.split())
         return r"\s+".join(words).replace(re.escape("..."), ".*") + r"[^\S\n]*"
-
-    @staticmethod
-    def change(path: Path, text: str) -> None:
-        """Replace each run of '-' lines, which stands in the file just once, by the '+' lines after it."""
-        content = path.read_text()
-        for old, new in re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)*)", text, re.MULTILINE):
-            before, after = (re.sub(r"^[-+]", "", part, flags=re.MULTILINE) for part in (old, new))
-            assert content.count(before) == 1, f"{path.name}: {before}"
-            content = content.replace(before, after)
-        path.write_text(content)
 
 
 @pytest.fixture
@@ -111,14 +88,17 @@ def reader(tmp_path: Path, commands: Path) -> Reader:
     return Reader(folder, commands)
 
 
+def photo(folder: Path) -> NDArray[np.float32]:
+    pixels = cv2.imread(str(folder / "coffee.png"))
+    assert pixels is not None
+    return pixels.astype(np.float32)
+
+
 def test_the_tutorial_leads_from_nothing_to_a_published_plugin(reader):
     for block in blocks():
         reader.follow(block)
     folder = reader.folder
-    clean, faded, fresh, again = (
-        cv2.imread(str(folder / name / "coffee.png")).astype(np.float32)
-        for name in ("held-out", "faded", "fresh", "again")
-    )
+    clean, faded, fresh, again = (photo(folder / name) for name in ("held-out", "faded", "fresh", "again"))
     assert np.abs(fresh - clean).mean() < 0.6 * np.abs(faded - clean).mean()
     assert np.abs(fresh - again).max() <= 2  # packed weights have half the bits
     assert (folder / "uploaded").read_text() == "upload dist/unfade-0.1.0-py3-none-any.whl\n"
@@ -135,6 +115,12 @@ def test_a_block_that_says_something_else_is_noticed(tmp_path):
         with pytest.raises(AssertionError):
             reader.compare(wrong)
     with pytest.raises(AssertionError, match="which file"):
-        reader.follow(Block("python", "", "x = 1\n"))
+        reader.follow(Block("", "python", "", "x = 1\n"))
     with pytest.raises(AssertionError):
-        reader.follow(Block("sh", "", "false\n"))
+        reader.follow(Block("", "sh", "", "false\n"))
+    with pytest.raises(AssertionError):
+        reader.follow(Block("", "sh", "", "true  # ends with status 1\n"))
+
+
+def test_what_it_took_is_counted():
+    assert table() in PAGE.read_text(encoding="utf-8"), "run python docs/count_tutorial.py"
