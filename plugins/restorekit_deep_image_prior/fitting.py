@@ -18,6 +18,9 @@ __all__ = ["Fit"]
 _STREAM = 32
 #: Largest value of the input noise.
 _AMPLITUDE = 0.1
+#: Share of the noise at which the fit ends: the averaged output was best a little nearer to the picture than the noise,
+#: which is weaker besides where it is clipped to black or white.
+_MARGIN = 0.95
 #: Steps between looks at how far the fit is; each makes a GPU wait for its work.
 _EVERY = 10
 
@@ -26,8 +29,8 @@ class Fit:
     """One picture's fit.
 
     The smooth parts of a picture are learned long before its noise, which a convolutional network is slow to make. So
-    the fit ends as soon as it is as far from the picture as the picture's noise is said to be (Morozov's discrepancy
-    principle), or after the last step.
+    the fit ends as soon as it is about as near to the picture as the picture's noise is said to be (Morozov's
+    discrepancy principle), or after the last step.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ class Fit:
         if not self.known.any():
             raise PictureError("mask", "covers the whole picture; nothing to repair from", "mark only what is damaged")
         self.size = (batch.images.shape[2] * config.scale, batch.images.shape[3] * config.scale)
-        self.bound = self._noise_variance()
+        self.bound = self._bound()
         assert batch.seeds is not None
         self.network = hourglass(config, batch.seeds, _STREAM)
         # At the smallest size there have to be at least two pixels to normalise over.
@@ -92,10 +95,11 @@ class Fit:
             made = F.interpolate(made, size=size, mode="bicubic", antialias=True, align_corners=False)
         return ((made - self.picture).square() * self.known).sum() / (3 * self.known.sum())
 
-    def _noise_variance(self) -> float:
+    def _bound(self) -> float:
+        """Return the mean squared difference at which the fit ends; 0 for none."""
         sigma = self.settings.sigma
         if sigma == "auto":
             # Black counts as clipped: the estimate passes it over.
             seen = (self.picture * self.known)[0].permute(1, 2, 0)
             sigma = noise_sigma(seen.cpu().contiguous().numpy())
-        return (sigma / 255) ** 2
+        return (_MARGIN * sigma / 255) ** 2
