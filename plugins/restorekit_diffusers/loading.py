@@ -31,7 +31,11 @@ def loaded(folder: str) -> Any:
     narrow = not any(path.glob("unet/*model.safetensors")) and any(path.glob("unet/*.fp16.safetensors"))
     try:
         pipeline = diffusers.DiffusionPipeline.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, variant="fp16" if narrow else None
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            variant="fp16" if narrow else None,
+            low_cpu_mem_usage=False,  # that needs accelerate
         )
     except Exception as error:  # diffusers and transformers raise what they like
         way_out = "its networks have to be .safetensors files; get the folder again"
@@ -78,6 +82,8 @@ def _refuse_code(folder: Path) -> None:
 def _diffusers(subject: object) -> Any:
     try:
         diffusers = importlib.import_module("diffusers")
+        for library in ("diffusers", "transformers"):
+            importlib.import_module(f"{library}.utils.logging").disable_progress_bar()
         _ = diffusers.StableDiffusionPipeline, diffusers.StableDiffusionInpaintPipeline  # what comes in at first use
     except ImportError as error:
         missing = (error.name or "diffusers").partition(".")[0]

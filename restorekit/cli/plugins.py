@@ -49,7 +49,9 @@ def plugins(
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="A generator (NAME,key=value with settings), or a plugin: then all its generators.")],
+    name: Annotated[
+        str, typer.Argument(help="A generator (NAME,key=value with settings), or a plugin: then all its generators.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check that a generator keeps the contract: what it returns, tiles, seeds, weights, training, safety.

@@ -280,5 +280,5 @@ def test_what_is_missing_is_told_with_the_way_out(nets, monkeypatch):
     monkeypatch.setattr(importlib, "import_module", broken)
     from restorekit_spandrel.loading import described
 
-    with pytest.raises(NotAvailable, match="torchvision does not fit torch .*pip install torchvision torch=="):
+    with pytest.raises(NotAvailable, match=r"torchvision does not fit torch .*pip install torchvision torch=="):
         described(str(path))
