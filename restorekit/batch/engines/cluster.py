@@ -61,7 +61,7 @@ def connected() -> Iterator[None]:
             try:
                 ray.init(address=address, **quiet)
             except ConnectionError as error:
-                way_out = "check RAY_ADDRESS, or unset it to start a cluster on this machine"
+                way_out = "check RAY_ADDRESS, and whether it asks for a token (RAY_AUTH_MODE=token)"
                 raise NotAvailable("--engine", f"no Ray cluster answers at {address}", way_out) from error
         else:
             # Not 127.0.0.1, which Ray takes for "find an address that others can reach".
