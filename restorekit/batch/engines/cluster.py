@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import secrets
@@ -18,7 +19,7 @@ if "ray" not in sys.modules and not os.environ.get("RAY_ADDRESS"):
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 try:
-    import ray
+    ray: Any = importlib.import_module("ray")
 except ImportError as error:
     raise NotAvailable("--engine", "Ray is not installed", "pip install 'restorekit[ray]'") from error
 
@@ -32,9 +33,9 @@ STORE = 80 * 2**20
 
 
 class Share(NamedTuple):
-    """What each of ``count`` actors gets."""
+    """How many actors there are, and what each gets."""
 
-    count: int
+    actors: int
     cores: int
     gpus: int
 
@@ -60,7 +61,7 @@ def connected() -> Iterator[None]:
             try:
                 ray.init(address=address, **quiet)
             except ConnectionError as error:
-                way_out = "check RAY_ADDRESS, or unset it to start a cluster on this machine"
+                way_out = "check RAY_ADDRESS, and whether it asks for a token (RAY_AUTH_MODE=token)"
                 raise NotAvailable("--engine", f"no Ray cluster answers at {address}", way_out) from error
         else:
             # Not 127.0.0.1, which Ray takes for "find an address that others can reach".

@@ -69,7 +69,7 @@ class RayEngine:
         """Start the actors and load the chain in each."""
         order = absolute(order)
         wanted = order.options.workers
-        threads = max(1, wanted // self._share.count) if wanted else self._share.cores + 1
+        threads = max(1, wanted // self._share.actors) if wanted else self._share.cores + 1
         placement = Placement(
             device=str(self.runtime.device),
             precision=self.runtime.precision,
@@ -77,7 +77,7 @@ class RayEngine:
             threads=threads,
         )
         hire = functools.partial(_RayWorker, self._resources, order, self._make, placement)
-        places = [(f"Ray actor {number}", hire) for number in range(1, self._share.count + 1)]
+        places = [(f"Ray actor {number}", hire) for number in range(1, self._share.actors + 1)]
         with Dispatcher(places, threads + 2, order, stop, on_unexpected).open() as dispatcher:
             yield dispatcher
 
@@ -130,7 +130,7 @@ def _answered(reference: Any) -> Future[Any]:
     return answer
 
 
-def _ending(error: Exception) -> str:
+def _ending(error: BaseException) -> str:
     """Say in a few words what Ray says at length."""
     found = re.search(r"Worker exit detail: ([^.\n]+)", str(error)) or re.search(
         r"(node[^.\n]*died[^.\n]*)", str(error)
