@@ -3,9 +3,9 @@
     python benchmarks/memory.py
     python benchmarks/memory.py --with super-resolver:x4 --megapixels 1 --megapixels 6 --bits 16
 
-Each case is a process of its own that restores a tiny picture first, so that libraries and weights are loaded, and then a
-synthetic one from file to file. "Above" is the peak less what was resident before, the file, the decoded picture and
-the array of the result: what a picture costs that is not itself. It should not grow with the picture.
+Each case is a process of its own that restores a tiny picture first, so that libraries and weights are loaded, and
+then a synthetic one from file to file. "Above" is the peak less what was resident before, both files, the decoded
+picture and the array of the result: what a picture costs that is not itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _STEPS = ("denoiser:blind", "median:3", "auto")
 def main() -> None:
     """Print one row a case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--with", dest="steps", action="append", help=f"steps joined by +, may repeat; {', '.join(_STEPS)}")
+    parser.add_argument(
+        "--with", dest="steps", action="append", help=f"steps joined by +, may repeat; {', '.join(_STEPS)}"
+    )
     parser.add_argument("--megapixels", type=float, action="append", help="may repeat; 1, 10 and 100")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--alpha", action="store_true", help="with a soft alpha channel")
@@ -54,16 +56,19 @@ def measured(step: str, megapixels: float, bits: int, alpha: bool, suffix: str) 
         options = Options(steps=tuple(map(Step.parse, step.split("+"))), max_pixels=1 << 40)
         restorekit.restore_folder(root / "tiny", root / "tiny out", options)
         decoded = round(megapixels * 1e6) * (3 + alpha) * bits // 8
-        before, peak_before = memory()
+        before, _ = memory()
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
         result = restorekit.restore_folder(root / "picture", root / "out", options)
         peak = memory()[1]
         assert result.done == 1, result.records[0].reason
-        header = cv2.imread(str(root / "out" / f"picture.{suffix}"), cv2.IMREAD_UNCHANGED)
-        assert header is not None
+        restored = cv2.imread(str(root / "out" / f"picture.{suffix}"), cv2.IMREAD_UNCHANGED)
+        assert restored is not None
         file = (root / "picture" / f"picture.{suffix}").stat().st_size + result.records[0].output_size
-    above = peak - before - file - decoded - header.nbytes
-    return [header.shape[0] * header.shape[1] / 1e6, *(n >> 20 for n in (decoded, header.nbytes, peak - before, above))]
+    above = peak - before - file - decoded - restored.nbytes
+    return [
+        restored.shape[0] * restored.shape[1] / 1e6,
+        *(n >> 20 for n in (decoded, restored.nbytes, peak - before, above)),
+    ]
 
 
 def _write(path: Path, megapixels: float, bits: int, alpha: bool) -> None:
