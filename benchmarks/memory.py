@@ -1,84 +1,85 @@
-"""Measures whether memory or open files grow with the number of pictures.
+"""Measures the memory that restoring one picture takes beyond what has to be there.
 
-    python benchmarks/memory.py --pictures 10000 --side 16
+    python benchmarks/memory.py
+    python benchmarks/memory.py --with super-resolver:x4 --megapixels 1 --megapixels 6 --bits 16
 
-Runs the command line over many tiny pictures and looks at all of its processes while it works.
+Each case is a process of its own that restores a tiny picture first, so that libraries and weights are loaded, and
+then a synthetic one from file to file. "Above" is the peak less what was resident before, both files, the decoded
+picture and the array of the result: what a picture costs that is not itself.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
+import multiprocessing
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
-from common import make_pictures, print_rows
+from common import print_rows
+from processes import memory
 
+import restorekit
+from restorekit.batch.restore import Options
+from restorekit.specs import Step
 
-def descendants(process: int) -> Iterator[int]:
-    """Yield a process and all that come from it."""
-    yield process
-    for task in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in task.read_text().split():
-            yield from descendants(int(child))
-
-
-def looked_at(process: int) -> tuple[float, int]:
-    """Return resident memory in MiB and open descriptors of a process and all that come from it."""
-    memory, files = 0, 0
-    for each in descendants(process):
-        try:
-            status = Path(f"/proc/{each}/status").read_text()
-            memory += int(status.partition("VmRSS:")[2].split()[0])
-            files += sum(1 for _ in Path(f"/proc/{each}/fd").iterdir())
-        except (FileNotFoundError, ProcessLookupError, IndexError):  # it has just ended
-            continue
-    return memory / 1024, files
-
-
-def watched(command: Sequence[str], output: Path, interval: float) -> list[tuple[int, float, int]]:
-    """Run a command; return how many pictures there were, memory and descriptors, every ``interval`` seconds."""
-    samples = []
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None:
-            time.sleep(interval)
-            done = sum(1 for _ in output.glob("0*")) if output.is_dir() else 0
-            if done and process.poll() is None:
-                samples.append((done, *looked_at(process.pid)))
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return samples
+_STEPS = ("denoiser:blind", "median:3", "auto")
 
 
 def main() -> None:
-    """Print memory and descriptors as the run goes on, and how they grow in its second half."""
+    """Print one row a case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=10_000)
-    parser.add_argument("--side", type=int, default=16)
-    parser.add_argument("--interval", type=float, default=1.0)
-    parser.add_argument("--with", dest="step", default="median:3")
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "in"), Path(folder, "out")
-        make_pictures(source, arguments.pictures, arguments.side)
-        command = [sys.executable, "-m", "restorekit", "restore", str(source), "-o", str(target), "--no-report"]
-        samples = watched(
-            [*command, "--with", arguments.step, "--device", arguments.device], target, arguments.interval
-        )
-    done, memory, files = (np.array(column, float) for column in zip(*samples, strict=True))
-    shown = np.unique(np.searchsorted(done, np.linspace(done[0], done[-1], 9)))
-    print(f"{arguments.pictures} pictures of {arguments.side} px, {arguments.step}, --device {arguments.device}")
-    print_rows(["pictures", "MiB", "descriptors"], [[int(done[i]), memory[i], int(files[i])] for i in shown])
-    later = done > arguments.pictures / 2
-    slope = np.polyfit(done[later], memory[later], 1)[0] * 1024
-    print(
-        f"second half: {slope:+.2f} KiB a picture, descriptors {int(files[later].min())} to {int(files[later].max())}"
+    parser.add_argument(
+        "--with", dest="steps", action="append", help=f"steps joined by +, may repeat; {', '.join(_STEPS)}"
     )
+    parser.add_argument("--megapixels", type=float, action="append", help="may repeat; 1, 10 and 100")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8)
+    parser.add_argument("--alpha", action="store_true", help="with a soft alpha channel")
+    parser.add_argument("--format", choices=("png", "jpg", "tif"), default="png")
+    arguments = parser.parse_args()
+    rows: list[list[object]] = []
+    for step in arguments.steps or _STEPS:
+        for megapixels in arguments.megapixels or (1, 10, 100):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                case = (step, megapixels, arguments.bits, arguments.alpha, arguments.format)
+                rows.append([step, f"{megapixels:g}", *pool.apply(measured, case)])
+    print_rows(["step", "megapixels in", "out", "decoded MiB", "result MiB", "peak MiB", "above MiB"], rows)
+
+
+def measured(step: str, megapixels: float, bits: int, alpha: bool, suffix: str) -> list[object]:
+    """Restore one picture in this process; return megapixels out, and sizes in MiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, size in (("tiny", 0.01), ("picture", megapixels)):
+            _write(root / name / f"picture.{suffix}", size, bits, alpha)
+        options = Options(steps=tuple(map(Step.parse, step.split("+"))), max_pixels=1 << 40)
+        restorekit.restore_folder(root / "tiny", root / "tiny out", options)
+        decoded = round(megapixels * 1e6) * (3 + alpha) * bits // 8
+        before, _ = memory()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        result = restorekit.restore_folder(root / "picture", root / "out", options)
+        peak = memory()[1]
+        assert result.done == 1, result.records[0].reason
+        restored = cv2.imread(str(root / "out" / f"picture.{suffix}"), cv2.IMREAD_UNCHANGED)
+        assert restored is not None
+        file = (root / "picture" / f"picture.{suffix}").stat().st_size + result.records[0].output_size
+    above = peak - before - file - decoded - restored.nbytes
+    return [
+        restored.shape[0] * restored.shape[1] / 1e6,
+        *(n >> 20 for n in (decoded, restored.nbytes, peak - before, above)),
+    ]
+
+
+def _write(path: Path, megapixels: float, bits: int, alpha: bool) -> None:
+    """Write smooth waves with a little noise, twice as wide as high, row by row of one block."""
+    height = max(1, round((megapixels * 1e6 / 2) ** 0.5))
+    rng = np.random.default_rng(0)
+    waves = 0.5 + 0.4 * np.sin(np.arange(2 * height) / 50)[None, :, None] * np.cos(np.arange(256) / 40)[:, None, None]
+    block = waves + rng.normal(0, 0.02, (256, 2 * height, 3 + alpha))
+    levels = (np.clip(block, 0, 1) * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+    path.parent.mkdir()
+    cv2.imwrite(str(path), np.tile(levels, (-(-height // 256), 1, 1))[:height])
 
 
 if __name__ == "__main__":

@@ -188,6 +188,9 @@ def _reduced(picture: Picture, longest: int) -> Layers:
     if alpha is None:
         small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         return small.reshape(*small.shape[:2], -1), None  # pyright: ignore[reportReturnType]
+    # Of a huge picture every few pixels do: floats of all of them would be the most memory.
+    step = max(1, max(width, height) // (8 * longest))
+    pixels, alpha = pixels[::step, ::step], np.ascontiguousarray(alpha[::step, ::step])
     # Averaged premultiplied: the colour under transparent pixels must not bleed into the visible ones.
     full = OPAQUE[alpha.dtype.name]
     cover = np.repeat(alpha[..., None], pixels.shape[2], axis=2)

@@ -258,7 +258,7 @@ class Restoration:
         frames = [
             work.frame(covered(work.canvas, unseen), work.mask) for work, unseen in zip(works, hidden, strict=True)
         ]
-        restored = self._run(executor, frames, [work.dtype if last else np.float32 for work in works], inpaints)
+        restored = self._run(executor, frames, [work.dtype if last else work.between for work in works], inpaints)
         for work, canvas, unseen in zip(works, restored, hidden, strict=True):
             if scale == 1 and unseen is not None:
                 kept = work.canvas if work.canvas.dtype == canvas.dtype else convert(work.canvas, canvas.dtype)
@@ -297,7 +297,7 @@ class Restoration:
         """Crop around each hole (or take the whole picture), resize, restore, resize back and paste."""
         hidden = [hidden_pixels(work.alpha) for work in works]
         seen = [covered(work.canvas, unseen) for work, unseen in zip(works, hidden, strict=True)]
-        results = [convert(work.canvas, work.dtype if last else np.float32) for work in works]
+        results = [convert(work.canvas, work.dtype if last else work.between) for work in works]
         crops = [(i, crop) for i, work in enumerate(works) for crop in crops_for(seen[i].shape, work.mask, size)]
         for start in range(0, len(crops), self._batch_size):  # a picture may have thousands of specks
             chosen = crops[start : start + self._batch_size]
