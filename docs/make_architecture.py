@@ -37,6 +37,7 @@ PARTS = {
     "batch": Part(("batch",), "folders, safely", 3, 206),
     "sampling": Part(("sampling",), "pictures from latents", 3, 497),
     "inference": Part(("inference",), "whole pictures: tiles, masks", 4, 352, 190),
+    "plugin": Part(("plugin",), "all plugins see", 4, 900, 130),
     "degradations": Part(("degradations",), "seeded damages", 5, 108),
     "registry, weights": Part(("registry", "weights", "discovery", "values"), "find, list, load one", 5, 392),
     "sources": Part(("sources",), "training data", 5, 574),
@@ -44,18 +45,24 @@ PARTS = {
     "files": Part(("files", "downloads"), "written aside, renamed", 6, 449),
     "nn": Part(("nn",), "shared building blocks", 6, 692),
     "contract": Part(
-        ("plugin", "contract", "specs", "hookspecs", "errors", "deprecation"),
-        "plugin · contract · specs · hookspecs · errors",
+        ("contract", "specs", "hookspecs", "errors", "deprecation"),
+        "contract · specs · hookspecs · errors",
         7,
         400,
         752,
     ),
 }
-#: Where arrows that pass other boxes bend: they leave downwards or to the side, and run along these lines.
+#: Where arrows that pass other boxes bend; `_heights` tells the names.
 BENDS = {
-    ("training", "nn"): "M 484 {training} H 680 Q 692 {training} 692 {training+12} V {nn}",
-    ("scaffold", "registry, weights"): "M 738 {scaffold} V {above} Q 738 {above+12} 726 {above+12} H 452 "
-    "Q 440 {above+12} 440 {above+24} V {registry}",
+    ("training", "nn"): "M 484 {beside_training} H 680 Q 692 {beside_training} 692 {under_beside} V {on_nn}",
+    ("scaffold", "registry, weights"): "M 738 {under_scaffold} V {gap} Q 738 {bend} 726 {bend} H 452 "
+    "Q 440 {bend} 440 {out} V {on_registry}",
+    ("plugin", "registry, weights"): "M 860 {under_plugin} V {gap} Q 860 {bend} 848 {bend} H 452 "
+    "Q 440 {bend} 440 {out} V {on_registry}",
+    (
+        "plugin",
+        "contract",
+    ): "M 900 {under_plugin} V {above_contract} Q 900 {beside_contract} 888 {beside_contract} H 780",
 }
 
 WIDTH, ROW, BOX, TOP = 1010, 86, 50, 26
@@ -139,24 +146,28 @@ def _top(name: str) -> int:
     return TOP + PARTS[name].row * ROW
 
 
+def _heights() -> dict[str, int]:
+    """Return the heights that bends are written with."""
+    return {
+        "beside_training": _top("training") + BOX // 2,
+        "under_beside": _top("training") + BOX // 2 + 12,
+        "on_nn": _top("nn") - 2,
+        "under_scaffold": _top("scaffold") + BOX,
+        "under_plugin": _top("plugin") + BOX,
+        "gap": _top("registry, weights") - 36,
+        "bend": _top("registry, weights") - 24,
+        "out": _top("registry, weights") - 12,
+        "on_registry": _top("registry, weights") - 2,
+        "above_contract": _top("contract") + BOX // 2 - 12,
+        "beside_contract": _top("contract") + BOX // 2,
+    }
+
+
 def _arrow(source: str, target: str) -> str:
-    end = _top(target) - 2
     if (source, target) in BENDS:
-        path = BENDS[source, target]
-        lines = {
-            "{training}": _top("training") + BOX // 2,
-            "{training+12}": _top("training") + BOX // 2 + 12,
-            "{nn}": end,
-            "{scaffold}": _top("scaffold") + BOX,
-            "{above}": _top("registry, weights") - 36,
-            "{above+12}": _top("registry, weights") - 24,
-            "{above+24}": _top("registry, weights") - 12,
-            "{registry}": end,
-        }
-        for word, y in lines.items():
-            path = path.replace(word, str(y))
+        path = BENDS[source, target].format(**_heights())
     else:
-        begin = _top(source) + BOX
+        begin, end = _top(source) + BOX, _top(target) - 2
         x1, x2 = _ends(PARTS[source], PARTS[target])
         bend = min(end - begin, 2 * ROW) / 2
         path = f"M {x1} {begin} C {x1} {begin + bend:g} {x2} {end - bend:g} {x2} {end}"
@@ -195,16 +206,15 @@ def picture() -> str:
         _box(part.x, _top(name), part.width, name, part.caption, "base" if name == "contract" else "part")
         for name, part in PARTS.items()
     ]
-    shelf, middle = _top("registry, weights"), 905
+    shelf, found, nn = TOP + 2 * ROW, _top("registry, weights") + 14, _top("nn") + BOX // 2
     plugins = [
-        _box(middle, shelf, 170, "plugins/", "bundled, and everyone's", "plugin"),
-        f'<path class="arrow" d="M {middle - 40} {shelf + BOX} C {middle - 40} {_top("nn") + 25} {middle - 60} '
-        f'{_top("nn") + 25} 780 {_top("nn") + 25}" marker-end="url(#tip)"/>',
-        f'<path class="arrow" d="M {middle + 20} {shelf + BOX} C {middle + 20} {_top("contract") + 25} {middle - 20} '
-        f'{_top("contract") + 25} 780 {_top("contract") + 25}" marker-end="url(#tip)"/>',
-        f'<path class="loads" d="M 476 {shelf + 14} H {middle - 88}" marker-end="url(#found)"/>',
-        f'<text class="says" x="{middle}" y="{shelf - 28}">found by entry points,</text>',
-        f'<text class="says" x="{middle}" y="{shelf - 12}">loaded by name</text>',
+        _box(900, shelf, 190, "plugins/", "bundled, and everyone's", "plugin"),
+        f'<path class="arrow" d="M 900 {shelf + BOX} V {_top("plugin") - 2}" marker-end="url(#tip)"/>',
+        f'<path class="arrow" d="M 818 {shelf + BOX} V {nn - 12} Q 818 {nn} 806 {nn} H 780" marker-end="url(#tip)"/>',
+        f'<path class="loads" d="M 476 {found} H 970 Q 982 {found} 982 {found - 12} V {shelf + BOX + 2}" '
+        'marker-end="url(#found)"/>',
+        f'<text class="says" x="900" y="{shelf - 28}">found by entry points,</text>',
+        f'<text class="says" x="900" y="{shelf - 12}">loaded by name</text>',
     ]
     lines = [_arrow(*each) for each in needed(arrows())]
     tips = "".join(
