@@ -98,6 +98,10 @@ def test_a_dry_run_lists_everything_and_writes_nothing(here, folder):
         (["--device", "gpu"], 2, "--device: 'gpu' is unknown"),
         (["--device", "cuda:99"], 3, "--device: cuda:99 is not here"),
         (["--precision", "fp8"], 2, "--precision"),
+        (["--device", "cpu,gpu"], 2, "--device: 'gpu' is unknown"),
+        (["--device", "cpu,cpu,cpu", "--processes", "2"], 2, "--processes: 2 are too few for 3 devices"),
+        (["--processes", "0"], 2, "--processes: 0 is out of range"),
+        (["--engine", "dask"], 2, "--engine: 'dask' is unknown"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_a_status_in_a_dry_run_too(here, folder, options, status, problem):

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -158,9 +159,13 @@ def _serve(connection: Connection, order: Order, make: MakeChain, placement: Pla
     sending = threading.Lock()
 
     def work(number: int, task: Task) -> None:
-        answer = bench.restore(task)
-        with sending:
-            connection.send((number, answer))
+        try:
+            answer = bench.restore(task)
+            with sending:
+                connection.send((number, answer))
+        except BaseException:  # no answer would be waited for without end; an ended worker is noticed
+            traceback.print_exc()
+            os._exit(1)
 
     connection.send((None, None))
     pool = ThreadPoolExecutor(placement.threads)

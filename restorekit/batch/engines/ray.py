@@ -104,11 +104,13 @@ class _RayWorker:
 
     def stop(self) -> None:
         """Ask it to leave what is not finished soon."""
-        self._actor.stop.options(concurrency_group="control").remote()
+        with contextlib.suppress(ray.exceptions.RayError):  # it may be dead, and the cluster with it
+            self._actor.stop.options(concurrency_group="control").remote()
 
     def kill(self) -> None:
         """End it, whatever it does."""
-        ray.kill(self._actor)
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.kill(self._actor)
 
 
 def _answered(reference: Any) -> Future[Any]:
