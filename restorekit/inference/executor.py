@@ -14,7 +14,7 @@ from torch import Tensor
 from restorekit.contract import Batch, Geometry
 from restorekit.errors import PictureError
 from restorekit.inference.arrays import to_tensor
-from restorekit.inference.device import Runtime
+from restorekit.inference.device import LAYOUT, Runtime
 from restorekit.inference.halo import measure_halo
 from restorekit.inference.tiling import Tile, cut, padded_size, smallest_tile, tile_grid
 
@@ -23,6 +23,8 @@ __all__ = ["DEFAULT_TILE", "Cancelled", "Executor", "Frame", "Patch"]
 #: Side of a tile in input pixels, where the user names none. On a CPU larger ones are slower: an activation of 64
 #: channels then has more than 32 MiB, which glibc takes from the system anew, page by page, for every layer.
 DEFAULT_TILE = 400
+
+_AGAIN = "computed again in fp32"
 
 #: Halos that were measured, by what identifies a generator.
 _HALOS: dict[Hashable, int | None] = {}
@@ -213,13 +215,13 @@ class Executor:
         if any(frames[i].mask is not None for i, _ in filled):
             masks = _stacked([_mask(frames[i], tile, device) for i, tile in filled])
         batch = Batch(
-            images.contiguous(memory_format=torch.channels_last),
+            images.contiguous(memory_format=LAYOUT),
             masks=masks,
             seeds=torch.tensor([frames[i].seed for i, _ in filled], dtype=torch.int64, device=device),
             settings=self._settings,
             bits=frames[group[0][0]].bits,
         )
-        after = self._finite(batch, [frames[i] for i, _ in group])
+        after = self._sound(batch, [frames[i] for i, _ in group])
         scale = self.geometry.scale
         for sample, (index, tile) in enumerate(group):
             height, width = frames[index].canvas.shape[:2]
@@ -235,23 +237,35 @@ class Executor:
                 after=after[sample][:, enlarged[0], enlarged[1]],
             )
 
-    def _finite(self, batch: Batch, frames: Sequence[Frame]) -> Tensor:
-        """Run the generator; a sample that is not finite is computed again in fp32, and refused if that fails too."""
+    def _sound(self, batch: Batch, frames: Sequence[Frame]) -> Tensor:
+        """Run the generator; what lower precision made infinite or blank is computed again, and refused if infinite."""
         precision = "fp32" if batch.bits > 8 else self._runtime.precision
         with self._runtime.autocast(precision):
             after = self._shaped(batch, frames[0])
-        troubled = [sample for sample in range(len(frames)) if not _is_finite(after[sample])]
-        if troubled and precision != "fp32":
-            again = self._shaped(batch, frames[0])
-            repaired = [sample for sample in troubled if _is_finite(again[sample])]
-            after = after.index_copy(0, torch.tensor(repaired, device=after.device, dtype=torch.long), again[repaired])
-            for sample in repaired:
-                frames[sample].warnings.append(f"the output was not finite in {precision}; computed again in fp32")
-            troubled = [sample for sample in troubled if sample not in repaired]
-        if troubled:
+        samples = range(len(frames))
+        infinite = [sample for sample in samples if not _is_finite(after[sample])]
+        if precision != "fp32":
+            blank = [s for s in samples if s not in infinite and self._went_blank(batch.images[s], after[s])]
+            if infinite or blank:
+                again = self._shaped(batch, frames[0])
+                after = after.clone()
+                for sample in (*infinite, *blank):
+                    if not _is_finite(again[sample]):
+                        continue
+                    after[sample] = again[sample]
+                    if sample in infinite:
+                        frames[sample].warnings.append(f"the output was not finite in {precision}; {_AGAIN}")
+                    elif not _is_blank(again[sample]):
+                        frames[sample].warnings.append(f"the output was blank in {precision}; {_AGAIN}")
+                infinite = [sample for sample in infinite if not _is_finite(again[sample])]
+        if infinite:
             problem = "the generator's output is not finite (NaN or infinity)"
-            raise PictureError(frames[troubled[0]].name, problem, "nothing was written")
+            raise PictureError(frames[infinite[0]].name, problem, "nothing was written")
         return after
+
+    def _went_blank(self, before: Tensor, after: Tensor) -> bool:
+        """Whether a restorer left nothing of a picture: the black squares that overflowing networks are known for."""
+        return self._channels == 3 and _is_blank(after) and not _is_blank(before)
 
     def _shaped(self, batch: Batch, frame: Frame) -> Tensor:
         """Call the generator and check the shape of what it returns."""
@@ -288,6 +302,12 @@ def _stacked(samples: Sequence[Tensor]) -> Tensor:
 def _is_finite(image: Tensor) -> bool:
     # NaN and infinity survive a sum, which costs a tenth of looking at every value.
     return bool(torch.isfinite(image.sum()))
+
+
+def _is_blank(image: Tensor) -> bool:
+    """Whether ``(C, H, W)`` shows one colour; most pictures are told from it by a few pixels."""
+    few = image[:, :: max(1, image.shape[1] // 16), :: max(1, image.shape[2] // 16)]
+    return all(bool((part.clamp(0, 1) == part[:, :1, :1].clamp(0, 1)).all()) for part in (few, image))
 
 
 def _rgb(image: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from restorekit.contract import Batch, Detector, Geometry, Planner, Request, Res
 from restorekit.errors import PictureError, UsageError
 from restorekit.inference.alpha import covered, hidden_pixels, is_uniform
 from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of, write_into
-from restorekit.inference.device import Runtime
+from restorekit.inference.device import LAYOUT, Runtime
 from restorekit.inference.ensemble import ensembled
 from restorekit.inference.executor import Cancelled, Executor, Frame
 from restorekit.inference.holes import Crop, crops_for
@@ -202,7 +202,7 @@ class Restoration:
                 if not isinstance(loaded.generator, Restorer | Detector | Planner):
                     raise UsageError(key, "restores nothing", "`restorekit generators` shows what each one is for")
                 for network in networks_of(loaded.generator).values():
-                    network.to(self._runtime.device, memory_format=torch.channels_last)  # pyright: ignore
+                    network.to(self._runtime.device, memory_format=LAYOUT)  # pyright: ignore
                     network.eval()
                 self._loaded[key] = loaded
             return self._loaded[key]
