@@ -16,6 +16,7 @@ from restorekit.errors import PictureError
 from restorekit.inference.arrays import to_tensor
 from restorekit.inference.device import LAYOUT, Runtime
 from restorekit.inference.halo import measure_halo
+from restorekit.inference.soundness import is_blank, is_finite
 from restorekit.inference.tiling import Tile, cut, padded_size, smallest_tile, tile_grid
 
 __all__ = ["DEFAULT_TILE", "Cancelled", "Executor", "Frame", "Patch"]
@@ -126,6 +127,7 @@ class Executor:
         self._settings = dict(settings or {})
         self._tile = tile or DEFAULT_TILE
         self._batch_size = 1 if geometry.whole_image and geometry.size is None else batch_size
+        self._even = self._batch_size == 1  # where tiles go one by one, one shape for all pictures gains nothing
         self._identity = identity
         self._stopped = stopped
         self._halo = geometry.halo
@@ -135,7 +137,7 @@ class Executor:
     def run(self, frames: Sequence[Frame]) -> Iterator[Patch]:
         """Yield patches that cover every frame (of inpainters: every tile with a hole in it).
 
-        When memory runs out, tiles get smaller and *all* patches are yielded again.
+        When memory runs out, batches and then tiles get smaller, and *all* patches are yielded again.
 
         Raises
         ------
@@ -194,8 +196,7 @@ class Executor:
         if self._tile < least:
             frame.warnings.append(f"tiles of {self._tile} px are too small for this generator; {least} px were used")
         side = padded_size(max(self._tile, least), 1, multiple)[0]
-        # Where tiles go one by one, nothing is gained by one shape for all pictures.
-        return tile_grid(height, width, side, self._halo, multiple, even=self._batch_size == 1)
+        return tile_grid(height, width, side, self._halo, multiple, even=self._even)
 
     def _measured_halo(self) -> int | None:
         if self._identity in _HALOS:
@@ -243,21 +244,21 @@ class Executor:
         with self._runtime.autocast(precision):
             after = self._shaped(batch, frames[0])
         samples = range(len(frames))
-        infinite = [sample for sample in samples if not _is_finite(after[sample])]
+        infinite = [sample for sample in samples if not is_finite(after[sample])]
         if precision != "fp32":
             blank = [s for s in samples if s not in infinite and self._went_blank(batch.images[s], after[s])]
             if infinite or blank:
                 again = self._shaped(batch, frames[0])
                 after = after.clone()
                 for sample in (*infinite, *blank):
-                    if not _is_finite(again[sample]):
+                    if not is_finite(again[sample]):
                         continue
                     after[sample] = again[sample]
                     if sample in infinite:
                         frames[sample].warnings.append(f"the output was not finite in {precision}; {_AGAIN}")
-                    elif not _is_blank(again[sample]):
+                    elif not is_blank(again[sample]):
                         frames[sample].warnings.append(f"the output was blank in {precision}; {_AGAIN}")
-                infinite = [sample for sample in infinite if not _is_finite(again[sample])]
+                infinite = [sample for sample in infinite if not is_finite(again[sample])]
         if infinite:
             problem = "the generator's output is not finite (NaN or infinity)"
             raise PictureError(frames[infinite[0]].name, problem, "nothing was written")
@@ -265,7 +266,7 @@ class Executor:
 
     def _went_blank(self, before: Tensor, after: Tensor) -> bool:
         """Whether a restorer left nothing of a picture: the black squares that overflowing networks are known for."""
-        return self._channels == 3 and _is_blank(after) and not _is_blank(before)
+        return self._channels == 3 and is_blank(after) and not is_blank(before)
 
     def _shaped(self, batch: Batch, frame: Frame) -> Tensor:
         """Call the generator and check the shape of what it returns."""
@@ -283,6 +284,11 @@ class Executor:
     def _shrink(self, frames: Sequence[Frame], error: BaseException) -> None:
         if self._runtime.device.type == "cuda":
             torch.cuda.empty_cache()
+        if self._batch_size > 1:
+            self._batch_size //= 2
+            for frame in frames:
+                frame.warnings.append(f"memory ran out; went on with batches of {self._batch_size}")
+            return
         largest = max(max(frame.canvas.shape[:2]) for frame in frames)
         tile = min(self._tile, largest) // 2 // self.geometry.multiple_of * self.geometry.multiple_of
         least = max(_LEAST_TILE, smallest_tile(self._halo or 0, self.geometry.multiple_of))
@@ -297,17 +303,6 @@ class Executor:
 
 def _stacked(samples: Sequence[Tensor]) -> Tensor:
     return samples[0][None] if len(samples) == 1 else torch.stack(list(samples))
-
-
-def _is_finite(image: Tensor) -> bool:
-    # NaN and infinity survive a sum, which costs a tenth of looking at every value.
-    return bool(torch.isfinite(image.sum()))
-
-
-def _is_blank(image: Tensor) -> bool:
-    """Whether ``(C, H, W)`` shows one colour; most pictures are told from it by a few pixels."""
-    few = image[:, :: max(1, image.shape[1] // 16), :: max(1, image.shape[2] // 16)]
-    return all(bool((part.clamp(0, 1) == part[:, :1, :1].clamp(0, 1)).all()) for part in (few, image))
 
 
 def _rgb(image: Tensor) -> Tensor:
