@@ -1,5 +1,7 @@
 """Lower precision costs next to nothing with the weights that come along, and where it fails fp32 takes its place."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -46,7 +48,7 @@ def psnr(image: NDArray[np.float32], clean: NDArray[np.uint8]) -> float:
 
 @pytest.mark.parametrize("step", SHIPPED)
 def test_bf16_costs_less_than_a_fiftieth_of_a_decibel(step):
-    generator = registry().load(step).generator
+    generator: Any = registry().load(step).generator
     losses = []
     for photo in (data.astronaut()[:128, 160:288], data.coffee()[100:228, 100:228]):
         frame = damaged(photo, generator.geometry)
@@ -61,7 +63,7 @@ def test_bf16_costs_less_than_a_fiftieth_of_a_decibel(step):
 
 
 def test_tiles_equal_the_whole_picture_at_bf16_as_at_fp32():
-    generator = registry().load("super-resolver:x4").generator
+    generator: Any = registry().load("super-resolver:x4").generator
     frame = Frame("a", data.coffee()[60:156, 100:212])
     for precision in ("fp32", "bf16"):
         whole, tiled = (
