@@ -26,7 +26,7 @@ def real_esrgan(restorer: Restorer, source: Path, target: Path, tile: int = 512,
     """Restore in the manner of Real-ESRGAN: tiles of a fixed stride, padded, pasted into a float tensor."""
     scale = restorer.geometry.scale
     for path in sorted(source.iterdir()):
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) / 255
+        image = _read(path)
         rgb = np.transpose(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (2, 0, 1))
         tensor = torch.from_numpy(np.ascontiguousarray(rgb))[None]
         _, channels, height, width = tensor.shape
@@ -50,7 +50,7 @@ def chainner(restorer: Restorer, source: Path, target: Path, tile: int = 512, ov
     """Restore in the manner of chaiNNer: even tiles with an overlap, every tile from and to a float array."""
     scale = restorer.geometry.scale
     for path in sorted(source.iterdir()):
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) / 255
+        image = _read(path)
         height, width, channels = image.shape
         output = np.zeros((height * scale, width * scale, channels), np.float32)
         sides = [math.ceil(length / math.ceil(length / tile)) for length in (height, width)]
@@ -64,11 +64,17 @@ def chainner(restorer: Restorer, source: Path, target: Path, tile: int = 512, ov
         cv2.imwrite(str(target / path.name), (np.clip(output, 0, 1) * 255).round().astype(np.uint8))
 
 
+def _read(path: Path) -> NDArray[Any]:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    return image.astype(np.float32) / 255
+
+
 def _origins(height: int, width: int, down: int, across: int) -> Iterator[tuple[int, int]]:
     return ((y, x) for y in range(0, height, down) for x in range(0, width, across))
 
 
-def _tensor(bgr: NDArray[np.float32]) -> Tensor:
+def _tensor(bgr: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).transpose(2, 0, 1)))[None]
 
 

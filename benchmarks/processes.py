@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Measured", "memory", "rounds_in_processes"]
 
@@ -44,7 +45,7 @@ def rounds_in_processes(
     """
     spawn = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
-        ends: dict[str, Connection] = {}
+        ends: dict[str, Any] = {}  # the two ends of a pipe are of different types on different systems
         for name, arguments in contestants.items():
             ours, theirs = spawn.Pipe()
             process = spawn.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)

@@ -40,6 +40,7 @@ from restorekit.contract import Batch
 from restorekit.inference import choose_runtime
 from restorekit.registry import registry
 from restorekit.specs import Step
+from restorekit.values import resolve
 from restorekit.weights.networks import save
 
 _PHOTOS = Path(__file__).parents[1] / "../shared/data/train/CLIC2025"
@@ -140,7 +141,7 @@ def _bare(source: Path, target: Path, step: str) -> Callable[[], None]:
     pieces = []
     for path in sorted(source.iterdir()):
         image = torch.from_numpy(_read(path).astype(np.float32) / 255).permute(2, 0, 1)[None].to(runtime.device)
-        for tile in tile_grid(*image.shape[2:], DEFAULT_TILE, 0, even=True):
+        for tile in tile_grid(image.shape[2], image.shape[3], DEFAULT_TILE, 0, even=True):
             part = image[:, :, tile.top : tile.bottom, tile.left : tile.right]
             pieces.append(part.contiguous(memory_format=torch.channels_last))
 
@@ -167,7 +168,7 @@ def _step(network: str, folder: Path) -> str:
         return network
     spec = registry().spec("super-resolver")
     torch.manual_seed(0)
-    generator = registry().construct(spec, _NETWORKS[network])
+    generator: Any = registry().construct(spec, resolve(spec, spec.config)(**_NETWORKS[network]))
     path = folder / f"{network}.safetensors"
     save(generator, path, spec=spec, config=generator.config)
     return str(path)

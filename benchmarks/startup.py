@@ -48,17 +48,14 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for name, command in commands.items():
                 taken[name].append(seconds([sys.executable, *command]))
-    rows = [
-        [name, *(statistics.median(column) for column in zip(*pairs, strict=True))] for name, pairs in taken.items()
-    ]
+    medians = {name: map(statistics.median, zip(*pairs, strict=True)) for name, pairs in taken.items()}
     print_rows(["command", "seconds", "processor seconds"], [[name, *pair] for name, pair in medians.items()])
     ratios = []
     for column in (0, 1):
         pairs = zip(taken["first picture"], taken["import torch"], strict=True)
         ratios.append(statistics.median(first[column] / (imported[column] + own[column]) for first, imported in pairs))
-    print(
-        f"first picture / (import torch + {own[1]:.2f} s of the network): {told[0]:.2f}, processor time {told[1]:.2f}"
-    )
+    print(f"first picture / (import torch + {own[1]:.2f} s of the network): ", end="")
+    print(f"{ratios[0]:.2f}, processor time {ratios[1]:.2f}")
 
 
 def first_call(step: str) -> tuple[float, float]:

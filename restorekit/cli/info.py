@@ -18,7 +18,7 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     import torch
 
     import restorekit
-    from restorekit.inference.device import available_devices, choose_runtime
+    from restorekit.inference.device import LAYOUT, LAYOUT_REASON, available_devices, choose_runtime
     from restorekit.registry import registry
 
     runtime = choose_runtime()
@@ -32,6 +32,8 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         "device": str(runtime.device),
         "precision": runtime.precision,
         "precision_reason": runtime.why,
+        "layout": str(LAYOUT).removeprefix("torch."),
+        "layout_reason": LAYOUT_REASON,
         "plugins": {plugin.name: plugin.status for plugin in registry().plugins},
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }

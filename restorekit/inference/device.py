@@ -12,12 +12,17 @@ from torch import nn
 
 from restorekit.errors import NotAvailable, UsageError
 
-__all__ = ["PRECISIONS", "Runtime", "available_devices", "choose_runtime", "placed"]
+__all__ = ["LAYOUT", "LAYOUT_REASON", "PRECISIONS", "Runtime", "available_devices", "choose_runtime", "placed"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
 #: What ``--precision`` accepts.
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+#: How networks' tensors lie in memory on every device, and why. oneDNN's kernels for fp32 and bf16 convolutions work on
+#: channels side by side, as tensor cores do: any other layout is turned into it and back for every layer.
+LAYOUT = torch.channels_last
+LAYOUT_REASON = "convolutions of oneDNN and cuDNN work on channels that lie side by side"
 
 #: Values of oneDNN's ``ONEDNN_MAX_CPU_ISA`` that leave no bf16 units; those it does not know it ignores.
 _ISAS_WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
@@ -99,7 +104,7 @@ def placed(network: nn.Module, device: torch.device) -> nn.Module:
     network.to(device)
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.ndim == 4:  # Module.to would refuse networks that have tensors of five axes
-            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+            tensor.data = tensor.data.to(memory_format=LAYOUT)
     return network.eval()
 
 

@@ -15,8 +15,9 @@ from torch import Tensor
 from restorekit.contract import Batch, Geometry
 from restorekit.errors import PictureError
 from restorekit.inference.arrays import to_tensor
-from restorekit.inference.device import Runtime
+from restorekit.inference.device import LAYOUT, Runtime
 from restorekit.inference.halo import measure_halo
+from restorekit.inference.soundness import is_blank, is_finite
 from restorekit.inference.tiling import Tile, cut, padded_size, smallest_tile, tile_grid
 
 __all__ = ["DEFAULT_TILE", "Cancelled", "Executor", "Frame", "Patch"]
@@ -24,6 +25,8 @@ __all__ = ["DEFAULT_TILE", "Cancelled", "Executor", "Frame", "Patch"]
 #: Side of a tile in input pixels, where the user names none. On a CPU larger ones are slower: an activation of 64
 #: channels then has more than 32 MiB, which glibc takes from the system anew, page by page, for every layer.
 DEFAULT_TILE = 400
+
+_AGAIN = "computed again in fp32"
 
 #: Halos that were measured, by what identifies a generator.
 _HALOS: dict[Hashable, int | None] = {}
@@ -128,6 +131,7 @@ class Executor:
         self._settings = dict(settings or {})
         self._tile = tile or DEFAULT_TILE
         self._batch_size = 1 if geometry.whole_image and geometry.size is None else batch_size
+        self._even = self._batch_size == 1  # where tiles go one by one, one shape for all pictures gains nothing
         self._identity = identity
         self._stopped = stopped
         self._told = told
@@ -138,7 +142,7 @@ class Executor:
     def run(self, frames: Sequence[Frame]) -> Iterator[Patch]:
         """Yield patches that cover every frame (of inpainters: every tile with a hole in it).
 
-        When memory runs out, tiles get smaller and *all* patches are yielded again.
+        When memory runs out, batches and then tiles get smaller, and *all* patches are yielded again.
 
         Raises
         ------
@@ -197,8 +201,7 @@ class Executor:
         if self._tile < least:
             frame.warnings.append(f"tiles of {self._tile} px are too small for this generator; {least} px were used")
         side = padded_size(max(self._tile, least), 1, multiple)[0]
-        # Where tiles go one by one, nothing is gained by one shape for all pictures.
-        return tile_grid(height, width, side, self._halo, multiple, even=self._batch_size == 1)
+        return tile_grid(height, width, side, self._halo, multiple, even=self._even)
 
     def _measured_halo(self) -> int | None:
         if self._identity in _HALOS:
@@ -218,14 +221,14 @@ class Executor:
         if any(frames[i].mask is not None for i, _ in filled):
             masks = _stacked([_mask(frames[i], tile, device) for i, tile in filled])
         batch = Batch(
-            images.contiguous(memory_format=torch.channels_last),
+            images.contiguous(memory_format=LAYOUT),
             masks=masks,
             seeds=torch.tensor([frames[i].seed for i, _ in filled], dtype=torch.int64, device=device),
             settings=self._settings,
             bits=frames[group[0][0]].bits,
             progress=functools.partial(self._heard, frames[group[0][0]].name),
         )
-        after = self._finite(batch, [frames[i] for i, _ in group])
+        after = self._sound(batch, [frames[i] for i, _ in group])
         scale = self.geometry.scale
         for sample, (index, tile) in enumerate(group):
             height, width = frames[index].canvas.shape[:2]
@@ -247,23 +250,35 @@ class Executor:
             raise Cancelled
         self._told(name, done)
 
-    def _finite(self, batch: Batch, frames: Sequence[Frame]) -> Tensor:
-        """Run the generator; a sample that is not finite is computed again in fp32, and refused if that fails too."""
+    def _sound(self, batch: Batch, frames: Sequence[Frame]) -> Tensor:
+        """Run the generator; what lower precision made infinite or blank is computed again, and refused if infinite."""
         precision = "fp32" if batch.bits > 8 else self._runtime.precision
         with self._runtime.autocast(precision):
             after = self._shaped(batch, frames[0])
-        troubled = [sample for sample in range(len(frames)) if not _is_finite(after[sample])]
-        if troubled and precision != "fp32":
-            again = self._shaped(batch, frames[0])
-            repaired = [sample for sample in troubled if _is_finite(again[sample])]
-            after = after.index_copy(0, torch.tensor(repaired, device=after.device, dtype=torch.long), again[repaired])
-            for sample in repaired:
-                frames[sample].warnings.append(f"the output was not finite in {precision}; computed again in fp32")
-            troubled = [sample for sample in troubled if sample not in repaired]
-        if troubled:
+        samples = range(len(frames))
+        infinite = [sample for sample in samples if not is_finite(after[sample])]
+        if precision != "fp32":
+            blank = [s for s in samples if s not in infinite and self._went_blank(batch.images[s], after[s])]
+            if infinite or blank:
+                again = self._shaped(batch, frames[0])
+                after = after.clone()
+                for sample in (*infinite, *blank):
+                    if not is_finite(again[sample]):
+                        continue
+                    after[sample] = again[sample]
+                    if sample in infinite:
+                        frames[sample].warnings.append(f"the output was not finite in {precision}; {_AGAIN}")
+                    elif not is_blank(again[sample]):
+                        frames[sample].warnings.append(f"the output was blank in {precision}; {_AGAIN}")
+                infinite = [sample for sample in infinite if not is_finite(again[sample])]
+        if infinite:
             problem = "the generator's output is not finite (NaN or infinity)"
-            raise PictureError(frames[troubled[0]].name, problem, "nothing was written")
+            raise PictureError(frames[infinite[0]].name, problem, "nothing was written")
         return after
+
+    def _went_blank(self, before: Tensor, after: Tensor) -> bool:
+        """Whether a restorer left nothing of a picture: the black squares that overflowing networks are known for."""
+        return self._channels == 3 and is_blank(after) and not is_blank(before)
 
     def _shaped(self, batch: Batch, frame: Frame) -> Tensor:
         """Call the generator and check the shape of what it returns."""
@@ -281,6 +296,11 @@ class Executor:
     def _shrink(self, frames: Sequence[Frame], error: BaseException) -> None:
         if self._runtime.device.type == "cuda":
             torch.cuda.empty_cache()
+        if self._batch_size > 1:
+            self._batch_size //= 2
+            for frame in frames:
+                frame.warnings.append(f"memory ran out; went on with batches of {self._batch_size}")
+            return
         largest = max(max(frame.canvas.shape[:2]) for frame in frames)
         tile = min(self._tile, largest) // 2 // self.geometry.multiple_of * self.geometry.multiple_of
         least = max(_LEAST_TILE, smallest_tile(self._halo or 0, self.geometry.multiple_of))
@@ -295,11 +315,6 @@ class Executor:
 
 def _stacked(samples: Sequence[Tensor]) -> Tensor:
     return samples[0][None] if len(samples) == 1 else torch.stack(list(samples))
-
-
-def _is_finite(image: Tensor) -> bool:
-    # NaN and infinity survive a sum, which costs a tenth of looking at every value.
-    return bool(torch.isfinite(image.sum()))
 
 
 def _rgb(image: Tensor) -> Tensor:

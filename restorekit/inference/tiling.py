@@ -63,8 +63,8 @@ def tile_grid(height: int, width: int, tile: int, halo: int, multiple_of: int = 
     multiple_of : int
         Tile origins are multiples of it.
     even : bool
-        Take as many tiles, but none larger than needed: 768 px are two tiles of 391 px rather than of 512 px (with a
-        halo of 7), which is a quarter less work. Pictures of other sizes then have tiles of other shapes.
+        Take as many tiles, but none larger than needed: 512 px are two tiles of 263 px rather than of 400 px (with a
+        halo of 7), a third less work. Pictures of other sizes then have tiles of other shapes.
 
     Returns
     -------

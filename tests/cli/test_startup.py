@@ -77,6 +77,7 @@ def test_info_says_what_will_be_used_and_why(cli):
     assert facts["device"] in facts["devices"]
     assert facts["precision"] in {"fp32", "bf16"}
     assert facts["precision_reason"]
+    assert facts["layout"] == "channels_last"
 
 
 def test_an_unknown_generator_is_one_line_and_status_2(cli):

@@ -153,6 +153,21 @@ def test_tiles_get_smaller_when_memory_runs_out_and_the_result_is_the_same():
     assert any("memory ran out" in warning for warning in frame.warnings)
 
 
+def test_batches_get_smaller_before_tiles_do():
+    network, sizes = Network(), []
+
+    def poor(batch: Batch) -> torch.Tensor:
+        if len(batch.images) > 2:
+            raise torch.OutOfMemoryError("not today")
+        sizes.append(tuple(batch.images.shape))
+        return network.restore(batch)
+
+    frame = Frame("a", np.random.default_rng(0).integers(0, 256, (200, 150, 3), np.uint8))
+    assert list(Executor(poor, Geometry(halo=6), CPU, tile=64, batch_size=8).run([frame]))
+    assert set(sizes) == {(2, 3, 64, 64)}
+    assert frame.warnings == [f"memory ran out; went on with batches of {size}" for size in (4, 2)]
+
+
 def test_memory_that_never_suffices_fails_the_picture_with_a_way_out():
     def poor(batch: Batch) -> torch.Tensor:
         raise torch.OutOfMemoryError("never")
@@ -237,8 +252,10 @@ def test_the_halo_of_the_same_weights_is_measured_once_a_process():
         return network.restore(batch)
 
     canvas = np.zeros((60, 60, 3), np.uint8)
-    for _ in range(2):
-        calls = len(seen)
+
+    def restore() -> int:
+        before = len(seen)
         run(Executor(counted, Geometry(), CPU, tile=48, identity=("once a process", id(network))), [canvas])
-    assert {tuple(shape[2:]) for shape in seen[calls:]} == {tuple(shape[2:]) for shape in seen[-1:]}  # tiles alone
-    assert len(seen) - calls < calls
+        return len(seen) - before
+
+    assert restore() > restore() == 4  # tiles alone
