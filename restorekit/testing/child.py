@@ -119,7 +119,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         _use(request, folder)
     except Exception as caught:  # the plugin's code may raise anything
         error = f"{type(caught).__name__}: {' '.join(str(caught).split())}"
-    left = [str(path.relative_to(folder)) for path in _files(folder)]
+    # Libraries keep what they like in the user's cache (onnxruntime does when it is imported); the plugin's own
+    # writes there are among the events.
+    cache = folder / "home/.cache"
+    left = [str(path.relative_to(folder)) for path in _files(folder) if not path.is_relative_to(cache)]
     return {"heavy": heavy, "events": watch.events, "left": left, "error": error}
 
 

@@ -94,6 +94,13 @@ def beside_torch(monkeypatch):
     monkeypatch.syspath_prepend(str(BESIDE_TORCH))
 
 
+def written(path: Path) -> np.ndarray:
+    """Read a picture as it is in its file."""
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    return picture
+
+
 def test_holes_are_filled_as_the_library_fills_them(folder, photo):
     picture, mask = np.ascontiguousarray(photo[:32, :32]), np.zeros((32, 32), bool)
     mask[8:24, 10:20] = True
@@ -133,7 +140,7 @@ def test_pictures_are_made_from_the_command_line(cli, folder, tmp_path, beside_t
     step = f"diffusers,pipeline={folder},prompt=a house,steps=2"
     told = json.loads(cli("generate", step, "-n", 2, "-o", "many", "--json").stdout)
     assert told["weights_sha256"] == content_sha256(folder)
-    many = [cv2.imread(str(tmp_path / "many" / f"0000{number}.png")) for number in range(2)]
+    many = [written(tmp_path / "many" / f"0000{number}.png") for number in range(2)]
     assert many[0].shape == (32, 32, 3)
     assert (many[0] != many[1]).any()
     generator = registry().load(step).generator

@@ -82,6 +82,13 @@ def beside_torch(monkeypatch):
     monkeypatch.syspath_prepend(str(BESIDE_TORCH))
 
 
+def written(path: Path) -> np.ndarray:
+    """Read a picture as it is in its file."""
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    return picture
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_picture_becomes_what_spandrel_makes_of_it(name, spandrel, nets, photo):
     path, picture = nets(name), photo[:45, :61]
@@ -102,7 +109,7 @@ def test_a_folder_is_restored_resumed_and_restored_anew_with_other_weights(
     weights.write_bytes(nets("compact", ".pth").read_bytes())
     pictures, step = ("grey.png", "alpha.png"), "spandrel,weights=weights.pth"
     assert json.loads(cli("restore", *pictures, "-o", "out", "--with", step, "--json").stdout)["done"] == 2
-    made = [cv2.imread(str(tmp_path / "out" / name), cv2.IMREAD_UNCHANGED) for name in ("grey.png", "alpha.png")]
+    made = [written(tmp_path / "out" / name) for name in pictures]
     assert [picture.shape for picture in made] == [(80, 100), (80, 100, 4)]
     result = json.loads((tmp_path / "out/manifest.jsonl").read_text().splitlines()[-1])
     assert result["weights_sha256"] == {step: hashlib.sha256(weights.read_bytes()).hexdigest()}
@@ -113,7 +120,7 @@ def test_a_folder_is_restored_resumed_and_restored_anew_with_other_weights(
     assert api.restore_folder(pictures, "out", options).skipped == 2
     weights.write_bytes(nets("compact", ".pth", seed=1).read_bytes())
     assert api.restore_folder(pictures, "out", options).done == 2
-    assert (cv2.imread(str(tmp_path / "out/grey.png"), cv2.IMREAD_UNCHANGED) != made[0]).any()
+    assert (written(tmp_path / "out/grey.png") != made[0]).any()
 
 
 def test_a_pickle_and_a_safetensors_file_of_one_network_restore_the_same(spandrel, nets, photo):
