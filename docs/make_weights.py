@@ -5,7 +5,7 @@ python docs/make_weights.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +60,34 @@ def table(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
 
 
 def metrics(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    """Return Markdown: what each header tells was measured."""
+    """Return Markdown: what each header tells was measured, one row a set of pictures, and how under it."""
     parts = []
     for name, facts in weights:
-        lines = [f"### `{name}`", "", "| data | metric | value | protocol |", "|---|---|---:|---|"]
+        rows: dict[tuple[str, str], dict[str, float]] = {}
         for metric in facts["metrics"]:
-            cells = (metric["data"], metric["name"], f"{metric['value']:.4g}", metric["protocol"])
-            lines.append(f"| {' | '.join(cells)} |")
-        parts.append("\n".join(lines))
+            rows.setdefault((metric["data"], metric["protocol"]), {})[metric["name"]] = metric["value"]
+        if not rows:
+            continue
+        columns = [*dict.fromkeys(metric for row in rows.values() for metric in row)]
+        lines = [f"### `{name}`", "", f"| data | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+        for (place, _), row in rows.items():
+            cells = (_number(row[column]) if column in row else "" for column in columns)
+            lines.append(f"| {place} | {' | '.join(cells)} |")
+        parts.append("\n".join([*lines, "", *_protocols(rows)]))
     return "\n\n".join(parts)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
+
+
+def _protocols(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Return how each set was measured; the degradation stands beside its name already."""
+    sets: dict[str, list[str]] = {}
+    for place, protocol in rows:
+        told = "; ".join(fact for fact in protocol.split("; ") if not fact.startswith(("degradation ", "pictures ")))
+        sets.setdefault(told, []).append(place)
+    return [f"- {'; '.join(places)}: {told}." for told, places in sets.items()]
 
 
 def strip(name: str, photo: str, top: int, left: int, steps: Sequence[str], classical: str) -> Pixels:
@@ -105,8 +124,9 @@ Damaged, by a classical method, by the network, and the original: {said}. The ph
 
 ## What was measured
 
-`bsd25` is every fourth picture of BSD100, by name. [performance.md](performance.md) sets the same numbers beside
-other methods.
+PSNR in dB, SSIM, the distance `squeezenet`, and of detectors F1 and its kin; [evaluation.md](evaluation.md) says what
+they are. Those that end in `_mask` are inside the holes alone; `lost by packing` is what half of the bits cost. `bsd25`
+is every fourth picture of BSD100, by name. [performance.md](performance.md) sets the same numbers beside other methods.
 
 {metrics(weights)}
 """

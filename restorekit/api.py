@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from restorekit import images
 from restorekit.batch import restore as batch
 from restorekit.batch.masks import read_mask
-from restorekit.batch.run import Result
+from restorekit.batch.results import Result
 from restorekit.batch.workers import Listener
 from restorekit.contract import PictureInfo
 from restorekit.errors import RestorekitError, UsageError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NotAvailable", "OutputError", "PictureError", "RestorekitError", "UsageError"]
+__all__ = ["NotAvailable", "OutputError", "PictureError", "RestorekitError", "UsageError", "WorkerError"]
 
 
 class RestorekitError(Exception):
@@ -43,6 +43,10 @@ class PictureError(RestorekitError):
 
 class OutputError(RestorekitError):
     """The output folder cannot be written any more (disk full, locked, gone): the whole run stops."""
+
+
+class WorkerError(RestorekitError):
+    """The processes that do the work keep dying: the whole run stops; what was finished is safe."""
 
 
 class UsageError(RestorekitError):

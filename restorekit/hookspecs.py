@@ -15,7 +15,9 @@ __all__ = ["PROJECT", "hookimpl", "hookspec"]
 #: The pluggy project name, and the entry-point group that plugins are found by.
 PROJECT = "restorekit"
 
+#: Marks a hook's declaration, here alone.
 hookspec = pluggy.HookspecMarker(PROJECT)
+#: Marks the function in a plugin that implements a hook.
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
@@ -24,8 +26,6 @@ def restorekit_generators() -> Iterable[GeneratorSpec]:
     """Yield one spec for each generator of the plugin.
 
     Called once when generators are listed, so it must not import torch. A whole plugin is one module:
-
-    .. code-block:: python
 
         from restorekit.plugin import GeneratorSpec, hookimpl
 

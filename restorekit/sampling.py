@@ -63,15 +63,17 @@ class Drawing:
     def __post_init__(self) -> None:
         from torch import nn
 
+        from restorekit.weights.networks import networks_of
+
         generator, name = self.loaded.generator, self.loaded.spec.name
         if not isinstance(generator, Sampler):
             others = "`restorekit generators` shows which have the task generate"
             raise UsageError(name, "does not make pictures of its own", others)
-        if isinstance(generator, nn.Module):
-            if not self.loaded.weights_sha256:
-                problem = "has no trained weights"
-                raise NotAvailable(name, problem, "name a weights file: FILE.safetensors in place of the name")
-            generator.to(self.runtime.device).eval()
+        if isinstance(generator, nn.Module) and not self.loaded.weights_sha256:
+            problem = "has no trained weights"
+            raise NotAvailable(name, problem, "name a weights file: FILE.safetensors in place of the name")
+        for network in networks_of(generator).values():
+            network.to(self.runtime.device).eval()
         if not 0 <= self.truncation <= 10:
             raise UsageError("--truncation", f"{self.truncation:g} is out of range", "choose 0 to 10")
         if self.labels and not self.classes:

@@ -206,6 +206,11 @@ class Step:
         >>> Step.parse("nlmeans:10,search=21")
         Step(name='nlmeans', choice='10', settings={'search': '21'}, reason='')
 
+        What follows a comma and has no ``=`` belongs to the value before it:
+
+        >>> Step.parse("diffusers,prompt=a wall, old").settings
+        {'prompt': 'a wall, old'}
+
         Raises
         ------
         UsageError
@@ -216,7 +221,11 @@ class Step:
         if not name.strip() or head.rstrip().endswith(":"):
             raise UsageError(repr(text), "is no step", "write NAME[:CHOICE][,key=value]..., for example nlmeans:10")
         settings: dict[str, str] = {}
+        key = ""
         for pair in pairs:
+            if key and pair.strip() and "=" not in pair:  # a comma inside a value, as prompts have them
+                settings[key] += f",{pair.rstrip()}"
+                continue
             key, equals, value = (part.strip() for part in pair.partition("="))
             if not key or not equals or not value:
                 raise UsageError(repr(text), f"{pair!r} is no key=value", "write NAME[:CHOICE][,key=value]...")

@@ -13,7 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.fresh import REPOSITORY, environment_with, own_wheel
+
+__all__ = ["REPOSITORY"]
 
 # Two test processes share the cores; a third layer of threads would only make them wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,3 +53,15 @@ def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """restorekit's own wheel."""
+    return own_wheel(tmp_path_factory.mktemp("restorekit"))
+
+
+@pytest.fixture
+def commands(ours: Path, tmp_path: Path) -> Path:
+    """The commands of a fresh environment with restorekit in it."""
+    return environment_with(ours, tmp_path / "venv")

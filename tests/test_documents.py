@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import REPOSITORY
 
-DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "plugins/README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "plugins/README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def test_ci_runs_the_very_commands_of_the_readme():

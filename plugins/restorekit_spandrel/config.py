@@ -17,7 +17,7 @@ class Network:
     Parameters
     ----------
     weights : path
-        Its file: ``.safetensors``, or what ``torch.save`` wrote (``.pth``, ``.pt``, ``.ckpt``), of which no code is run.
+        Its file: ``.safetensors``, or what ``torch.save`` wrote (``.pth``, ``.ckpt``), of which no code is run.
     halo : int or "auto"
         Input pixels by which the tiles of large pictures overlap on each side. ``auto`` tiles where spandrel does not
         advise against it, with the overlap that is measured; a number tiles in any case, to save memory.

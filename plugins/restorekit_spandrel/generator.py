@@ -100,7 +100,8 @@ class Foreign:
                 raise
         # This network (GFPGAN is one) cannot read the layout that the core prefers, and has said so at once.
         for parameter in self._descriptor.model.parameters():
-            parameter.data = parameter.data.contiguous()
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+        torch.clear_autocast_cache()  # it holds copies in the old layout
         return self._on_copies(given)
 
     def _on_copies(self, given: Sequence[Tensor]) -> Tensor:

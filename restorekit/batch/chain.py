@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
+import torch
+
 from restorekit.inference import Job, Outcome
+from restorekit.inference.threads import use_cores
 from restorekit.specs import Step
 
 __all__ = ["Chain", "NetworkThread"]
@@ -39,11 +42,14 @@ class NetworkThread:
         Runs the pictures.
     group : int
         Pictures restored together at most.
+    cores : int, optional
+        That tensor operations may use; by default as many as torch finds.
     """
 
-    def __init__(self, chain: Chain, group: int):
+    def __init__(self, chain: Chain, group: int, cores: int | None = None):
         self._chain = chain
         self._group = group
+        self._cores = cores or torch.get_num_threads()
         self._queue: queue.SimpleQueue[tuple[Job, tuple[Step, ...], Future[Outcome]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="restorekit-network", daemon=True)
         self._thread.start()
@@ -60,6 +66,7 @@ class NetworkThread:
         self._thread.join()
 
     def _run(self) -> None:
+        use_cores(self._cores)  # else it would take over what the other threads set for themselves
         while (first := self._queue.get()) is not None:
             group = [first]
             closing = False

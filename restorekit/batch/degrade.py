@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from restorekit.batch.engines.local import LocalEngine
 from restorekit.batch.options import BatchOptions
-from restorekit.batch.run import Result, run
+from restorekit.batch.results import Result
+from restorekit.batch.run import run
 from restorekit.batch.workers import Listener
 from restorekit.degradations import Recipe
 from restorekit.images.resize import resize
@@ -108,9 +110,8 @@ def degrade(
         inputs,
         output,
         options,
-        Degrading(recipe),
+        LocalEngine(lambda *_: Degrading(recipe), choose_runtime("cpu", "fp32"), registry),
         settings={"steps": [str(step) for step in recipe.steps]},
-        runtime=choose_runtime("cpu", "fp32"),
         registry=registry,
         write_masks=True,
         listener=listener,

@@ -7,16 +7,29 @@ has a result line only.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from restorekit.batch.plan import Shard
 from restorekit.errors import OutputError
 
-__all__ = ["SCHEMA", "History", "Manifest", "Record", "read_history"]
+__all__ = [
+    "SCHEMA",
+    "History",
+    "Manifest",
+    "Record",
+    "manifest_path",
+    "read_histories",
+    "read_history",
+    "read_lines",
+    "started",
+]
 
 #: Version of the manifest's lines; a header with another number is not resumed from.
 SCHEMA = 1
@@ -79,8 +92,8 @@ class History:
 
     Parameters
     ----------
-    settings : mapping or None
-        Of the last run; ``None`` where there was none.
+    header : mapping
+        The line that opened the last run; empty where there was none.
     records : dict
         The last result of each input.
     intents : dict
@@ -89,16 +102,63 @@ class History:
         Bytes of this manifest up to the end of its last whole line.
     """
 
-    settings: Mapping[str, Any] | None = None
+    header: Mapping[str, Any] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     intents: dict[str, Record] = field(default_factory=dict)
     intact: int = 0
+    _recorded: dict[str, datetime.datetime] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Mapping[str, Any] | None:
+        """Of the last run; ``None`` where there was none."""
+        return self.header.get("settings")
 
     def absorb(self, other: History) -> None:
-        """Add what another shard recorded."""
-        self.settings = self.settings or other.settings
-        self.records |= other.records
+        """Add what another manifest of the same folder says; of two results the later run's counts."""
+        if not self.header or started(other.header) > started(self.header):
+            self.header = other.header
+        for name, record in other.records.items():
+            if name not in self.records or other._recorded[name] > self._recorded[name]:
+                self.records[name] = record
+                self._recorded[name] = other._recorded[name]
         self.intents |= other.intents
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """Add one parsed line of a manifest of this schema."""
+        kind = line["kind"]
+        if kind == "run":
+            self.header = line
+            return
+        record = Record.from_line(line)
+        if kind == "intent":
+            self.intents[record.input] = record
+        elif kind == "result":
+            self.records[record.input] = record
+            self._recorded[record.input] = started(self.header)
+            self.intents.pop(record.input, None)
+
+
+def started(header: Mapping[str, Any]) -> datetime.datetime:
+    """Return when the run of a header began; of no run, before all others."""
+    text = header.get("started")
+    return (
+        datetime.datetime.fromisoformat(text) if text else datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
+    )
+
+
+def manifest_path(output: Path, shard: Shard | None = None) -> Path:
+    """Return where a run's manifest is."""
+    return output / f"manifest{(shard or Shard()).suffix}.jsonl"
+
+
+def read_histories(output: Path, shard: Shard) -> History:
+    """Read a shard's manifest in ``output`` and add what the folder's other manifests say."""
+    own = manifest_path(output, shard)
+    history = read_history(own)
+    for path in sorted(output.glob("manifest*.jsonl")) if output.is_dir() else ():
+        if path != own:
+            history.absorb(read_history(path))
+    return history
 
 
 def read_history(path: Path) -> History:
@@ -110,41 +170,52 @@ def read_history(path: Path) -> History:
         The file is no manifest, or was written by a later version.
     """
     history = History()
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return history
-    except OSError as error:
-        raise OutputError(path, f"cannot be read ({error.strerror})", "check its permissions") from error
-    for raw in data.splitlines(keepends=True):
-        if not raw.endswith(b"\n"):
-            break
-        try:
-            line = json.loads(raw)
-            _take(history, line)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            # A line torn by a crash and continued by a later run is one line of a manifest, not the end of it.
-            if history.intact == 0:
-                raise OutputError(path, "is no restorekit manifest", "move it away or choose another -o") from error
+    for raw, line in read_lines(path):
+        if line is not None:
+            with contextlib.suppress(TypeError, KeyError, ValueError):  # no record of ours after all
+                history.take(line)
         history.intact += len(raw)
     return history
 
 
-def _take(history: History, line: Mapping[str, Any]) -> None:
-    kind = line["kind"]
-    if kind == "run":
-        if line["schema"] != SCHEMA:
-            raise OutputError(
-                "manifest", f"has schema {line['schema']}, this restorekit reads {SCHEMA}", "choose another -o"
-            )
-        history.settings = line["settings"]
-    elif kind == "intent":
-        record = Record.from_line(line)
-        history.intents[record.input] = record
-    elif kind == "result":
-        record = Record.from_line(line)
-        history.records[record.input] = record
-        history.intents.pop(record.input, None)
+def read_lines(path: Path) -> Iterator[tuple[bytes, Mapping[str, Any] | None]]:
+    """Yield a manifest's whole lines as they are and parsed; nothing where there is no file.
+
+    A line torn by a crash and continued by a later run comes as ``None``: it is one line of a manifest, not its end.
+
+    Raises
+    ------
+    OutputError
+        The file is no manifest, or was written by a later version.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(path, f"cannot be read ({error.strerror})", "check its permissions") from error
+    first = True
+    with file:
+        for raw in file:
+            if not raw.endswith(b"\n"):
+                return
+            line = _parsed(raw)
+            if first and (line is None or line["kind"] != "run"):
+                raise OutputError(path, "is no restorekit manifest", "move it away or choose another -o")
+            if line is not None and line["kind"] == "run" and line["schema"] != SCHEMA:
+                problem = f"has schema {line['schema']}, this restorekit reads {SCHEMA}"
+                raise OutputError(path, problem, "choose another -o")
+            yield raw, line
+            first = False
+
+
+def _parsed(raw: bytes) -> Mapping[str, Any] | None:
+    try:
+        line = json.loads(raw)
+        needed = ("schema", "settings") if line["kind"] == "run" else ("input",)
+        return line if all(key in line for key in needed) else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 class Manifest:

@@ -40,6 +40,9 @@ class Shard:
             raise UsageError("--shard", f"{text!r} is no shard", "write i/n with i from 1 to n, for example 2/8")
         return cls(int(index), int(count))
 
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
     @property
     def suffix(self) -> str:
         """To tell this shard's files apart; empty for a run that is not split."""

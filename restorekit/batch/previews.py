@@ -133,13 +133,16 @@ def _sampled(picture: Picture, box: tuple[int, int, int, int], size: tuple[int, 
     """Cut ``box`` out of the picture as if it had ``size`` (width, height), by its nearest pixels."""
     left, top, width, height = box
     rows, columns = picture.pixels.shape[:2]
-    if (columns, rows) == size:
-        part = np.s_[top : top + height, left : left + width]
-    else:
-        y = ((np.arange(top, top + height) + 0.5) * rows / size[1]).astype(np.intp)
-        x = ((np.arange(left, left + width) + 0.5) * columns / size[0]).astype(np.intp)
-        part = np.ix_(y, x)
-    return picture.pixels[part], None if picture.alpha is None else picture.alpha[part]
+    y = ((np.arange(top, top + height) + 0.5) * rows / size[1]).astype(np.intp)
+    x = ((np.arange(left, left + width) + 0.5) * columns / size[0]).astype(np.intp)
+
+    def sampled(layer: Pixels) -> Pixels:
+        if (columns, rows) == size:
+            return layer[top : top + height, left : left + width]
+        # Columns of the few rows that are needed first: ten times as fast as both axes at once.
+        return layer[y[0] : y[-1] + 1].take(x, axis=1)[y - y[0]]
+
+    return sampled(picture.pixels), None if picture.alpha is None else sampled(picture.alpha)
 
 
 def _changes(before: Picture, after: Picture, white: float) -> NDArray[np.float32]:
@@ -185,6 +188,9 @@ def _reduced(picture: Picture, longest: int) -> Layers:
     if alpha is None:
         small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         return small.reshape(*small.shape[:2], -1), None  # pyright: ignore[reportReturnType]
+    # Of a huge picture every few pixels do: floats of all of them would be the most memory.
+    step = max(1, max(width, height) // (8 * longest))
+    pixels, alpha = pixels[::step, ::step], np.ascontiguousarray(alpha[::step, ::step])
     # Averaged premultiplied: the colour under transparent pixels must not bleed into the visible ones.
     full = OPAQUE[alpha.dtype.name]
     cover = np.repeat(alpha[..., None], pixels.shape[2], axis=2)

@@ -6,7 +6,6 @@ import datetime
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,70 +13,27 @@ import cv2
 import torch
 
 import restorekit
-from restorekit.batch.chain import Chain, NetworkThread
+from restorekit.batch.engines.engine import Engine, Order, Task
 from restorekit.batch.lock import locked
-from restorekit.batch.manifest import History, Manifest, Record, read_history
+from restorekit.batch.manifest import History, Manifest, Record, manifest_path, read_histories
 from restorekit.batch.options import BatchOptions
-from restorekit.batch.pipeline import Pipeline, PixelBudget, checksum
-from restorekit.batch.plan import Plan, Shard, make_plan
-from restorekit.batch.report import Entry, Preview, Summary, write_report
-from restorekit.batch.workers import Listener, Silent, Stop, work_through
+from restorekit.batch.output import Committer, Finished
+from restorekit.batch.pipeline import checksum
+from restorekit.batch.plan import Plan, make_plan
+from restorekit.batch.report import Preview
+from restorekit.batch.results import PREVIEWS, Result, count, report_on
+from restorekit.batch.workers import Listener, Silent, Stop
 from restorekit.errors import OutputError, UsageError
 from restorekit.files import remove_leftovers
 from restorekit.inference import Runtime
 from restorekit.registry import Registry
 
-__all__ = ["Result", "manifest_path", "plan_run", "run"]
-
-#: Pixels decoded at any time; each costs up to about 30 bytes while floats are computed from it.
-PIXELS_IN_FLIGHT = 64_000_000
-
-#: Pictures that get thumbnails in the report.
-PREVIEWS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a run did.
-
-    Parameters
-    ----------
-    done, skipped, failed, ignored : int
-        Pictures by outcome (skipped: an earlier run did them), and files that are no pictures.
-    seconds : float
-        The whole run.
-    output, manifest, report : Path
-        Where things are; ``report`` is ``None`` where there is none.
-    records : tuple of Record
-        One a picture, in the order of the plan.
-    interrupted : int
-        The signal that ended the run early; 0 for none.
-    """
-
-    done: int
-    skipped: int
-    failed: int
-    ignored: int
-    seconds: float
-    output: Path
-    manifest: Path
-    report: Path | None
-    records: tuple[Record, ...]
-    interrupted: int = 0
-
-
-def manifest_path(output: Path, shard: Shard | None = None) -> Path:
-    """Return where a run's manifest is."""
-    return output / f"manifest{(shard or Shard()).suffix}.jsonl"
+__all__ = ["Result", "plan_run", "run"]
 
 
 def plan_run(inputs: Sequence[str | os.PathLike[str]], output: Path, options: BatchOptions) -> tuple[Plan, History]:
     """Plan a run (its shard's part) in the light of what earlier runs into the same folder did."""
-    own = manifest_path(output, options.shard)
-    history = read_history(own)
-    for path in sorted(output.glob("manifest*.jsonl")) if output.is_dir() else ():
-        if path != own:
-            history.absorb(read_history(path))
+    history = read_histories(output, options.shard)
     plan = make_plan(
         inputs,
         output,
@@ -93,13 +49,10 @@ def run(
     inputs: Sequence[str | os.PathLike[str]],
     output: Path,
     options: BatchOptions,
-    chain: Chain,
+    engine: Engine,
     *,
     settings: Mapping[str, Any],
-    runtime: Runtime,
     registry: Registry,
-    stop: Stop | None = None,
-    together: int = 1,
     write_masks: bool = False,
     listener: Listener | None = None,
     command: str = "",
@@ -118,18 +71,12 @@ def run(
         The folder for outputs, ``manifest.jsonl`` and ``report.html``; created when missing.
     options : BatchOptions
         Files and machine.
-    chain : Chain
-        What is done to each picture.
+    engine : Engine
+        Does the work.
     settings : mapping
         What of the chain decides an output's bytes; JSON values.
-    runtime : Runtime
-        What the chain runs on.
     registry : Registry
         The generators, to name their plugins.
-    stop : Stop, optional
-        Ends the run early; the chain may watch it too.
-    together : int
-        Pictures that a chain which is not concurrent is given at once.
     write_masks : bool
         Write each picture's mask beside it as ``NAME.mask.png``.
     listener : Listener, optional
@@ -148,73 +95,55 @@ def run(
     ------
     UsageError
         The request is wrong, or the folder holds a run with other settings.
+    NotAvailable
+        Something it needs is not here.
     OutputError
         The folder is in use by another run, or nothing can be written any more.
+    WorkerError
+        No worker process stays alive.
     """
-    begun, started = time.perf_counter(), datetime.datetime.now().astimezone()
-    listener, stop = listener or Silent(), stop or Stop()
+    begun, now = time.perf_counter(), datetime.datetime.now().astimezone()
+    listener, stop = listener or Silent(), Stop()
     settings = {**options.settings(), **settings}
     plan, history = plan_run(inputs, output, options)  # before anything is created
     _refuse_other_settings(output, history, settings, options)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(output, f"cannot be created ({error.strerror})", "choose another -o") from error
+    order = Order(output=output, settings=settings, options=options, write_masks=write_masks)
+    header = {
+        "settings": settings,
+        "command": command,
+        "started": now.isoformat(timespec="microseconds"),
+        "shard": str(options.shard),
+        "inputs": [os.path.abspath(path) for path in inputs],  # noqa: PTH100 - links stay as they are
+        **_circumstances(engine.runtime, registry),
+    }
     path, tag = manifest_path(output, options.shard), options.shard.suffix
-    with locked(output, options.shard):
-        plan, history = plan_run(inputs, output, options)  # again: another run may just have ended
-        listener.planned(plan)
-        remove_leftovers(sorted({(output / item.output).parent for item in plan.items}), tag)
-        with Manifest(path, history.intact) as manifest, stop.on_signals():
-            _conclude_intents(manifest, history, output)
-            header = {"settings": settings, "command": command, "started": started.isoformat(timespec="seconds")}
-            manifest.open_run({**header, **_circumstances(runtime, registry)})
-            network = NetworkThread(chain, together)
-            pipeline = Pipeline(
-                output=output,
-                chain=chain,
-                network=network,
-                registry=registry,
-                settings=settings,
-                budget=PixelBudget(PIXELS_IN_FLIGHT),
-                options=options,
-                write_masks=write_masks,
-                on_unexpected=on_unexpected,
-            )
-            try:
-                records, previews = work_through(
-                    pipeline,
-                    manifest,
-                    plan.items,
-                    history.records,
-                    listener,
-                    stop,
-                    workers=options.workers,
-                    previews_wanted=PREVIEWS if options.report else 0,
-                )
-            finally:
-                network.close()
+    with engine.open(order, stop, on_unexpected) as work:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(output, f"cannot be created ({error.strerror})", "choose another -o") from error
+        with locked(output, options.shard):
+            plan, history = plan_run(inputs, output, options)  # again: another run may just have ended
+            listener.planned(plan)
+            remove_leftovers(_folders(output, plan), tag)
+            with Manifest(path, history.intact) as manifest, stop.on_signals():
+                _conclude_intents(manifest, history, output)
+                manifest.open_run(header)
+                outcome = _Outcome(manifest, listener, stop)
+                try:
+                    work(_tasks(plan, history, PREVIEWS if options.report else 0), outcome.deliver, outcome.warn)
+                finally:
+                    outcome.close()
+            if outcome.workers_lost:
+                remove_leftovers(_folders(output, plan), tag)
     unreadable = [Record(input=str(p), output="", status="failed", reason=reason) for p, reason in plan.unreadable]
-    everything = (*(records[item.name] for item in plan.items if item.name in records), *unreadable)
-    counts = {status: sum(r.status == status for r in everything) for status in ("done", "skipped", "failed")}
+    reached = outcome.records
+    records = (*(reached[item.name] for item in plan.items if item.name in reached), *unreadable)
+    counts = count(records)
     seconds = round(time.perf_counter() - begun, 3)
     report = output / f"report{tag}.html"
     if options.report and (counts["done"] or counts["failed"] or not report.exists()):
-        summary = Summary(
-            title=f"{len(everything)} pictures",
-            command=command,
-            version=restorekit.__version__,
-            started=started.strftime("%Y-%m-%d %H:%M:%S"),
-            seconds=seconds,
-            device=str(runtime.device),
-            precision=runtime.precision,
-            ignored=len(plan.ignored),
-            ignored_files=[str(file) for file in plan.ignored],
-            **counts,
-        )
-        sources = {item.name: item.source for item in plan.items}
-        entries = [_entry(record, sources, output, previews) for record in everything]
-        write_report(report, summary, entries, limit=PREVIEWS)
+        report_on(report, header, plan, records, outcome.previews, seconds)
     return Result(
         **counts,
         ignored=len(plan.ignored),
@@ -222,9 +151,66 @@ def run(
         output=output,
         manifest=path,
         report=report if report.exists() else None,
-        records=everything,
+        records=records,
         interrupted=stop.signal,
+        workers_lost=outcome.workers_lost,
     )
+
+
+class _Outcome:
+    """Takes what the workers deliver: files are put in place, results recorded and told, previews kept.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Where results are recorded.
+    listener : Listener
+        Is told of them.
+    stop : Stop
+        Set where nothing can be written any more.
+    """
+
+    def __init__(self, manifest: Manifest, listener: Listener, stop: Stop):
+        self.records: dict[str, Record] = {}
+        self.previews: dict[str, Preview] = {}
+        self.workers_lost = 0
+        self._listener = listener
+        self._stop = stop
+        self._committer = Committer(manifest, self._concluded)
+
+    def deliver(self, finished: Finished, preview: Preview | None) -> None:
+        """Put a picture in place soon."""
+        if preview is not None:
+            self.previews[finished.record.input] = preview
+        self._committer.submit(finished)
+        if self._committer.failure is not None:
+            self._stop.set()
+
+    def warn(self, line: str) -> None:
+        """Pass on that a worker was lost."""
+        self.workers_lost += 1
+        getattr(self._listener, "warned", lambda line: None)(line)
+
+    def close(self) -> None:
+        """Wait until everything delivered is in place."""
+        self._committer.close()
+
+    def _concluded(self, record: Record) -> None:
+        self.records[record.input] = record
+        self._listener.finished(record)
+
+
+def _tasks(plan: Plan, history: History, previews: int) -> list[Task]:
+    """Pair the pictures with what is known of them; so many, evenly spread, are to be shown."""
+    every = -(-len(plan.items) // previews) if previews else 0
+    return [
+        Task(item, history.records.get(item.name), bool(every) and number % every == 0)
+        for number, item in enumerate(plan.items)
+    ]
+
+
+def _folders(output: Path, plan: Plan) -> list[Path]:
+    return sorted({(output / item.output).parent for item in plan.items})
 
 
 def _circumstances(runtime: Runtime, registry: Registry) -> dict[str, Any]:
@@ -256,20 +242,3 @@ def _refuse_other_settings(output: Path, history: History, settings: Mapping[str
     changed = [key for key in settings if history.settings.get(key) != settings[key]]
     told = ", ".join(f"{key} {history.settings.get(key)} then, {settings[key]} now" for key in changed)
     raise UsageError(output, f"holds a run with other settings ({told})", "choose another -o, or use --overwrite")
-
-
-def _entry(record: Record, sources: Mapping[str, Path], output: Path, previews: Mapping[str, Preview]) -> Entry:
-    source = sources.get(record.input)
-    target = output / record.output
-    return Entry(
-        input=record.input,
-        output=record.output,
-        status=record.status,  # pyright: ignore[reportArgumentType]
-        reason=record.reason,
-        steps=record.steps,
-        seconds=record.seconds,
-        warnings=record.warnings,
-        input_path=source.absolute() if source else None,
-        output_path=target.absolute() if record.status != "failed" else None,
-        preview=previews.get(record.input),
-    )

@@ -1,33 +1,26 @@
-"""The threads of a run: pictures taken one by one, put in place in groups, stopped by a signal or a full disk."""
+"""Who is told how a run goes on, and what stops it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
-import cv2
-import torch
+from restorekit.batch.manifest import Record
+from restorekit.batch.plan import Plan
 
-from restorekit.batch.manifest import Manifest, Record
-from restorekit.batch.output import Committer
-from restorekit.batch.pipeline import Pipeline
-from restorekit.batch.plan import Item, Plan
-from restorekit.batch.report import Preview
-from restorekit.inference.executor import Cancelled
-
-__all__ = ["Listener", "Silent", "Stop", "work_through"]
+__all__ = ["Listener", "Silent", "Stop"]
 
 
 class Listener(Protocol):
     """Is told how a run goes on; called from several threads, one call at a time.
 
-    It may also have ``working(name, done)``: a generator whose calls take long is at this picture, and has done this
-    share, 0 to 1, of the call. It comes from the thread that restores, whatever the others call meanwhile.
+    It may also have two more. ``working(name, done)``: a generator whose calls take long is at this picture, and has
+    done this share, 0 to 1, of the call; it comes from the thread that restores, whatever the others call meanwhile.
+    ``warned(line)``: a worker process was lost, which concerns no picture yet.
     """
 
     def planned(self, plan: Plan) -> None:
@@ -90,97 +83,3 @@ class Stop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def work_through(
-    pipeline: Pipeline,
-    manifest: Manifest,
-    items: Sequence[Item],
-    earlier: Mapping[str, Record],
-    listener: Listener,
-    stop: Stop,
-    *,
-    workers: int | None = None,
-    previews_wanted: int = 0,
-) -> tuple[dict[str, Record], dict[str, Preview]]:
-    """Run the pipeline over the items.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        Carries one picture from file to file.
-    manifest : Manifest
-        Where results are recorded.
-    items : sequence of Item
-        The pictures.
-    earlier : mapping
-        What earlier runs recorded, by input name.
-    listener : Listener
-        Is told of each result.
-    stop : Stop
-        Ends the run early.
-    workers : int, optional
-        Pictures worked on at once; by default one more than there are cores, since some wait for the disk.
-    previews_wanted : int
-        How many pictures, evenly spread, get a preview.
-
-    Returns
-    -------
-    records, previews : dict
-        By input name; of the pictures that were reached.
-
-    Raises
-    ------
-    OutputError
-        Nothing can be written any more. What was finished before is recorded.
-    """
-    records: dict[str, Record] = {}
-    previews: dict[str, Preview] = {}
-    failures: list[BaseException] = []
-    every = -(-len(items) // previews_wanted) if previews_wanted else 0
-    with_preview = {item.name for item in items[::every]} if every else set()
-    remaining = iter(items)
-    taking = threading.Lock()
-
-    def concluded(record: Record) -> None:
-        records[record.input] = record
-        listener.finished(record)
-
-    committer = Committer(manifest, concluded)
-
-    def work() -> None:
-        torch.set_num_threads(1)  # of this thread: the network thread keeps its own
-        while not stop.is_set() and committer.failure is None:
-            with taking:
-                item = next(remaining, None)
-            if item is None:
-                return
-            try:
-                finished, shown = pipeline.restore(item, earlier.get(item.name), item.name in with_preview)
-            except Cancelled:
-                return
-            except BaseException as error:
-                failures.append(error)
-                stop.set()
-                return
-            if shown is not None:
-                previews[item.name] = shown
-            committer.submit(finished)
-
-    count = min(workers or (os.cpu_count() or 1) + 1, max(1, len(items)))
-    opencv_threads = cv2.getNumThreads()
-    if count > 1:
-        cv2.setNumThreads(1)  # the workers themselves keep the cores busy
-    threads = [threading.Thread(target=work, name=f"restorekit-{i}", daemon=True) for i in range(count)]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():  # a join without end would not let signals through on every system
-                thread.join(0.5)
-    finally:
-        cv2.setNumThreads(opencv_threads)
-        committer.close()
-    if failures:
-        raise failures[0]
-    return records, previews

@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from restorekit.cli import benchmark, degrade, evaluate, generate, generators, info, plugins, restore, train, weights
+from restorekit.cli import (
+    benchmark,
+    degrade,
+    evaluate,
+    generate,
+    generators,
+    info,
+    manifest,
+    plugins,
+    restore,
+    train,
+    weights,
+)
 from restorekit.errors import RestorekitError
 
 __all__ = ["app", "main"]
@@ -21,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(restore.restore)
+app.add_typer(manifest.app, name="manifest")
 app.command()(degrade.degrade)
 app.command()(evaluate.evaluate)
 app.command()(benchmark.benchmark)

@@ -16,7 +16,7 @@ from restorekit.cli.console import Progress, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from restorekit.batch.options import BatchOptions
-    from restorekit.batch.run import Result
+    from restorekit.batch.results import Result
 
 __all__ = ["format_name", "print_plan", "run_with_progress"]
 

@@ -99,11 +99,7 @@ class Progress:
         now = time.monotonic()
         rate = finished / max(now - self._begun, 1e-6)
         if record.status == "failed":
-            line = f"failed: {record.input}: {record.reason}"
-            if self._bar is None:
-                say(line)
-            else:
-                self._bar.console.print(_printable(line, sys.stderr), markup=False, highlight=False)
+            self.warned(f"failed: {record.input}: {record.reason}")
         if self._bar is not None:
             self._bar.update(self._task, completed=finished, rate=f"{rate:.1f} pictures/s")
         elif now - self._told >= self._every and finished < self._total:
@@ -119,6 +115,13 @@ class Progress:
         elif now - self._told >= self._every:
             self._told = now
             say(f"{name}: {done:.0%}")
+
+    def warned(self, line: str) -> None:
+        """Say something that does not wait for the end."""
+        if self._bar is None:
+            say(line)
+        else:
+            self._bar.console.print(_printable(line, sys.stderr), markup=False, highlight=False)
 
     def close(self) -> None:
         """Take the bar away."""

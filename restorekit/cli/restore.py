@@ -57,10 +57,19 @@ def restore(
         typer.Option("--overwrite", help="Restore everything again and replace what is there."),
     ] = False,
     report: Annotated[bool, typer.Option(help="Write report.html with before and after.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(help="auto, cpu, cuda, cuda:N or mps; several (cuda:0,cuda:1, or cuda:all) get a process each."),
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     tile: Annotated[int | None, typer.Option(help="Side of tiles in pixels; smaller needs less memory.")] = None,
     workers: Annotated[int | None, typer.Option(help="Pictures worked on at once.", show_default="cores + 1")] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Worker processes, dealt to the devices.", show_default="one a device")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: the workers are in the cluster that RAY_ADDRESS names, or here.")
+    ] = "local",
     shard: Annotated[str | None, typer.Option(help="Do part i of n (2/8), for several machines.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and do nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with a JSON summary on stdout.")] = False,
@@ -76,7 +85,7 @@ def restore(
     from restorekit.batch.masks import MaskColor
     from restorekit.batch.plan import Shard
     from restorekit.images import DEFAULT_MAX_PIXELS
-    from restorekit.inference import Restoration, Target, choose_runtime
+    from restorekit.inference import Target
     from restorekit.registry import registry
 
     options = batch.Options(
@@ -96,11 +105,12 @@ def restore(
         precision=precision,
         tile=tile,
         workers=workers,
+        processes=processes,
+        engine=engine,
         report=report,
     )
     if dry_run:
-        runtime = choose_runtime(device, precision)  # what a run would refuse is refused here too
-        Restoration(options.steps, registry=registry(), runtime=runtime, strength=strength, tile=tile)
+        batch.check(options, registry())  # what a run would refuse is refused here too
         print_plan(inputs, output, options, as_json)
         return
     start = functools.partial(batch.restore, inputs, output, options, registry=registry())

@@ -33,6 +33,10 @@ def train(
     config: Annotated[Path | None, typer.Option(help="TOML with the tables network, recipe and run.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="TABLE.KEY=VALUE, over --config.")] = None,
     start: Annotated[Path | None, typer.Option(help="Weights of the same generator to start from.")] = None,
+    fitting: Annotated[
+        bool,
+        typer.Option("--fitting", help="With --start: take what fits, to go on from another scale or depth."),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the run.")] = False,
     steps: Annotated[int | None, typer.Option(help="Stop after this many steps in all.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after this long.")] = None,
@@ -53,6 +57,8 @@ def train(
     from restorekit.training import load_plan
     from restorekit.training import train as run_training
 
+    if fitting and start is None:
+        raise UsageError("--fitting", "goes with --start", "name the weights to start from")
     spec = registry().spec(name)
     saved = json.loads((output / "config.json").read_text()) if resume and (output / "config.json").exists() else None
     if saved is not None:
@@ -75,6 +81,7 @@ def train(
         registry=registry(),
         validation=open_source(validation, "test", pairs=True) if validation else None,
         start=start,
+        fitting=fitting,
         device=device,
         steps=steps,
         minutes=max_minutes,

@@ -10,11 +10,16 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-__all__ = ["convert", "to_array", "to_tensor", "unit_of"]
+__all__ = ["convert", "equal", "to_array", "to_tensor", "unit_of", "write_into"]
+
+#: Pixels that are quantised, or converted, at once on a CPU.
+_BAND = 1 << 16
 
 
 def to_tensor(pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
     """Copy ``(H, W, C)`` pixels to a device as ``(C, H, W)`` float32; integers are divided by their maximum."""
+    if torch.device(device).type == "cpu":
+        return torch.from_numpy(convert(pixels, np.float32)).permute(2, 0, 1)
     # torch has few operations on uint16, and bytes travel to a device faster than floats do.
     widened = pixels.astype(np.int32) if pixels.dtype == np.uint16 else np.ascontiguousarray(pixels)
     if not widened.flags.writeable:  # torch warns of what nobody is going to write into
@@ -22,17 +27,32 @@ def to_tensor(pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tenso
     tensor = torch.from_numpy(widened).to(device).permute(2, 0, 1)
     if pixels.dtype.kind == "u":
         return tensor.to(torch.float32).div_(float(np.iinfo(pixels.dtype).max))
-    # A copy also where nothing is to be converted: a generator that writes into its input must not reach the picture.
-    return tensor.to(torch.float32, copy=True)
+    return tensor.to(torch.float32)
 
 
 def to_array(image: Tensor, channels: int, dtype: DTypeLike) -> NDArray[Any]:
     """Clip ``(3, H, W)`` to [0, 1] and quantise it to ``(H, W, channels)``; equal channels give exactly one."""
+    target = np.empty((*image.shape[1:], channels), dtype)
+    write_into(target, image)
+    return target
+
+
+def write_into(target: NDArray[Any], image: Tensor) -> None:
+    """Clip ``(3, H, W)`` to [0, 1] and quantise it into ``(H, W, 1 or 3)``; equal channels give exactly one.
+
+    A GPU quantises all of it before it travels; a CPU goes band by band, so that what is in between stays in the cache.
+    """
+    rows = image.shape[1] if image.device.type != "cpu" else max(1, _BAND // max(1, image.shape[2]))
+    for top in range(0, image.shape[1], rows):
+        target[top : top + rows] = _quantised(image[:, top : top + rows], target.shape[2], target.dtype)
+
+
+def _quantised(image: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     if channels == 1 and image.shape[0] == 3:
         red, green, blue = image
         image = (red + ((green - red) + (blue - red)) / 3)[None]
     image = image.clamp(0, 1).permute(1, 2, 0)
-    if np.dtype(dtype).kind == "u":
+    if dtype.kind == "u":
         levels = np.iinfo(dtype).max
         rounded = image.mul_(levels).round_().to(torch.int32 if levels > 255 else torch.uint8)
         return rounded.cpu().numpy().astype(dtype, copy=False)
@@ -43,13 +63,29 @@ def convert(pixels: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """Change the dtype of pixels, keeping their meaning; exact from integers to float32 and back. Always a copy."""
     if pixels.dtype == np.dtype(dtype):
         return pixels.copy()
+    target: NDArray[Any] = np.empty(pixels.shape, dtype)
+    rows = max(1, _BAND * len(pixels) // max(1, pixels.size))
+    for top in range(0, len(pixels), rows):
+        target[top : top + rows] = _converted(pixels[top : top + rows], target.dtype)
+    return target
+
+
+def _converted(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     values = pixels.astype(np.float32)
     if pixels.dtype.kind == "u":
         values /= np.float32(np.iinfo(pixels.dtype).max)
-    if np.dtype(dtype).kind == "u":
+    if dtype.kind == "u":
         levels = np.float32(np.iinfo(dtype).max)
         return np.rint(np.clip(values, 0, 1) * levels).astype(dtype)
     return values
+
+
+def equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two arrays hold the same; ends at the first band of rows that differs, and needs no memory."""
+    if one.shape != other.shape:
+        return False
+    rows = max(1, _BAND * len(one) // max(1, one.size))
+    return all(np.array_equal(one[top : top + rows], other[top : top + rows]) for top in range(0, len(one), rows))
 
 
 def unit_of(pixels: NDArray[Any]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,12 @@ from restorekit.inference.tiling import Tile, cut, padded_size, smallest_tile, t
 
 __all__ = ["DEFAULT_TILE", "Cancelled", "Executor", "Frame", "Patch"]
 
-#: Side of a tile in input pixels, where the user names none.
-DEFAULT_TILE = 512
+#: Side of a tile in input pixels, where the user names none. On a CPU larger ones are slower: an activation of 64
+#: channels then has more than 32 MiB, which glibc takes from the system anew, page by page, for every layer.
+DEFAULT_TILE = 400
+
+#: Halos that were measured, by what identifies a generator.
+_HALOS: dict[Hashable, int | None] = {}
 
 #: Below this side a tile that does not fit into memory is given up.
 _LEAST_TILE = 32
@@ -95,6 +99,8 @@ class Executor:
         Side of a tile, halo included.
     batch_size : int
         Tiles given to the generator at once.
+    identity : hashable, optional
+        Tells this generator, its weights and settings from all others: then a halo is measured once a process.
     stopped : callable, optional
         Asked before each batch, and by long calls in between; true raises `Cancelled`.
     told : callable, optional
@@ -111,6 +117,7 @@ class Executor:
         settings: Mapping[str, object] | None = None,
         tile: int | None = None,
         batch_size: int = 1,
+        identity: Hashable = None,
         stopped: Callable[[], bool] = lambda: False,
         told: Callable[[str, float], None] = lambda name, done: None,
     ):
@@ -121,11 +128,11 @@ class Executor:
         self._settings = dict(settings or {})
         self._tile = tile or DEFAULT_TILE
         self._batch_size = 1 if geometry.whole_image and geometry.size is None else batch_size
+        self._identity = identity
         self._stopped = stopped
         self._told = told
         self._halo = geometry.halo
         self._whole = geometry.whole_image or geometry.size is not None
-        self._measured_whole = False
 
     @torch.no_grad()
     def run(self, frames: Sequence[Frame]) -> Iterator[Patch]:
@@ -180,7 +187,7 @@ class Executor:
         height, width = padded_size(frame.canvas.shape[0], frame.canvas.shape[1], multiple)
         fits = max(height, width) <= self._tile
         if not fits and not self._whole and self._halo is None:
-            self._halo = measure_halo(self._call, self.geometry, device=self._runtime.device, settings=self._settings)
+            self._halo = self._measured_halo()
             self._whole = self._halo is None
         if fits or self._halo is None or self._whole:
             if not fits and not self.geometry.whole_image and self.geometry.size is None:
@@ -190,7 +197,16 @@ class Executor:
         if self._tile < least:
             frame.warnings.append(f"tiles of {self._tile} px are too small for this generator; {least} px were used")
         side = padded_size(max(self._tile, least), 1, multiple)[0]
-        return tile_grid(height, width, side, self._halo, multiple)
+        # Where tiles go one by one, nothing is gained by one shape for all pictures.
+        return tile_grid(height, width, side, self._halo, multiple, even=self._batch_size == 1)
+
+    def _measured_halo(self) -> int | None:
+        if self._identity in _HALOS:
+            return _HALOS[self._identity]
+        halo = measure_halo(self._call, self.geometry, device=self._runtime.device, settings=self._settings)
+        if self._identity is not None:
+            _HALOS[self._identity] = halo
+        return halo
 
     def _batch(self, frames: Sequence[Frame], group: Sequence[tuple[int, Tile]]) -> Iterator[Patch]:
         if self._stopped():

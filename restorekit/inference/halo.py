@@ -55,33 +55,42 @@ def measure_halo(
         multiple = geometry.multiple_of
         side = -(-side // (2 * multiple)) * 2 * multiple
         halo = max(
-            _halo_along_columns(restore, geometry, image, tolerance, dict(settings or {}))
-            for picture in _probes(side, device)
-            for turned in (picture, picture.transpose(2, 3))
-            for image in (turned.contiguous(), turned.flip(3).contiguous())
+            _halo_of(restore, geometry, picture, tolerance, dict(settings or {})) for picture in _probes(side, device)
         )
         if halo <= side // 3:
             return halo
     return None
 
 
-def _halo_along_columns(
+def _halo_of(
     restore: Callable[[Batch], Tensor],
     geometry: Geometry,
     image: Tensor,
     tolerance: float,
     settings: Mapping[str, object],
 ) -> int:
-    """Cut off about the left half, and see from which column on nobody notices."""
-    scale, half = geometry.scale, _middle(image.shape[3], geometry.multiple_of)
+    """Restore each part of a cut by itself, and see from which distance to the cut on nobody notices."""
+    side, scale = image.shape[3], geometry.scale
+    middle = _middle(side, geometry.multiple_of)
     mask = _stripes(image) if geometry.needs_mask else None
     seeds = torch.zeros(1, dtype=torch.int64, device=image.device)
-    whole = restore(Batch(image, masks=mask, seeds=seeds, settings=settings)).float()[..., half * scale :]
-    right = image[..., half:].contiguous()
-    right_mask = None if mask is None else mask[..., half:].contiguous()
-    part = restore(Batch(right, masks=right_mask, seeds=seeds, settings=settings)).float()
-    changed = ((whole.clamp(0, 1) - part.clamp(0, 1)).abs() > tolerance).any(dim=(0, 1, 2)).nonzero()
-    return 0 if len(changed) == 0 else int(changed[-1]) // scale + 1
+
+    def restored(image: Tensor, mask: Tensor | None) -> Tensor:
+        return restore(Batch(image, masks=mask, seeds=seeds, settings=settings)).float().clamp(0, 1)
+
+    whole = restored(image, mask)
+    farthest = 0
+    for axis in (2, 3):
+        for start, length in ((0, middle), (middle, side - middle)):
+            part, own_mask = (
+                None if full is None else full.narrow(axis, start, length).contiguous() for full in (image, mask)
+            )
+            assert part is not None
+            change = (whole.narrow(axis, start * scale, length * scale) - restored(part, own_mask)).abs()
+            changed = (change > tolerance).amax(dim=(0, 1, 5 - axis))
+            away = (changed.flip(0) if start == 0 else changed).nonzero()  # index 0 is beside the cut
+            farthest = max(farthest, 0 if len(away) == 0 else int(away[-1]) // scale + 1)
+    return farthest
 
 
 def _middle(side: int, multiple: int) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from restorekit.contract import Batch, Detector, Geometry, Planner, Request, Restorer
 from restorekit.errors import PictureError, UsageError
 from restorekit.inference.alpha import covered, hidden_pixels, is_uniform
-from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of
+from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of, write_into
 from restorekit.inference.device import Runtime, placed
 from restorekit.inference.ensemble import ensembled
 from restorekit.inference.executor import Cancelled, Executor, Frame
@@ -228,6 +228,7 @@ class Restoration:
                     settings=loaded.settings,
                     tile=self._tile,
                     batch_size=self._batch_size,
+                    identity=(key, loaded.weights_sha256, str(self._runtime.device)) if loaded.weights_sha256 else None,
                     stopped=self._stopped,
                     told=self._told,
                 )
@@ -257,7 +258,7 @@ class Restoration:
         frames = [
             work.frame(covered(work.canvas, unseen), work.mask) for work, unseen in zip(works, hidden, strict=True)
         ]
-        restored = self._run(executor, frames, [work.dtype if last else np.float32 for work in works], inpaints)
+        restored = self._run(executor, frames, [work.dtype if last else work.between for work in works], inpaints)
         for work, canvas, unseen in zip(works, restored, hidden, strict=True):
             if scale == 1 and unseen is not None:
                 kept = work.canvas if work.canvas.dtype == canvas.dtype else convert(work.canvas, canvas.dtype)
@@ -285,17 +286,18 @@ class Restoration:
             window, after = (patch.rows, patch.columns), patch.after
             if scale == 1 and self._strength < 1:
                 after = torch.lerp(to_tensor(frame.canvas[window], after.device), after, self._strength)
-            pixels = to_array(after, output.shape[2], output.dtype)
+            write_into(output[window], after)
             if scale == 1 and inpaints and frame.mask is not None:
-                pixels = np.where(frame.mask[window][..., None], pixels, convert(frame.canvas[window], output.dtype))
-            output[window] = pixels
+                kept = convert(frame.canvas[window], output.dtype)
+                np.copyto(output[window], kept, where=~frame.mask[window][..., None])
+            del patch, after  # before the next one is computed
         return outputs
 
     def _restore_fixed_size(self, executor: Executor, size: tuple[int, int], works: Sequence[Work], last: bool) -> None:
         """Crop around each hole (or take the whole picture), resize, restore, resize back and paste."""
         hidden = [hidden_pixels(work.alpha) for work in works]
         seen = [covered(work.canvas, unseen) for work, unseen in zip(works, hidden, strict=True)]
-        results = [convert(work.canvas, work.dtype if last else np.float32) for work in works]
+        results = [convert(work.canvas, work.dtype if last else work.between) for work in works]
         crops = [(i, crop) for i, work in enumerate(works) for crop in crops_for(seen[i].shape, work.mask, size)]
         for start in range(0, len(crops), self._batch_size):  # a picture may have thousands of specks
             chosen = crops[start : start + self._batch_size]

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from restorekit.images.resize import resize
 from restorekit.inference.alpha import is_uniform, premultiply, unpremultiply
-from restorekit.inference.arrays import convert, to_tensor, unit_of
+from restorekit.inference.arrays import convert, equal, to_tensor, unit_of
 from restorekit.inference.executor import Frame
 from restorekit.inference.job import Job, Outcome
 from restorekit.specs import Step
@@ -29,7 +29,7 @@ class Work:
     job : Job
         As it came.
     canvas : ndarray
-        ``(H, W, C)`` straight (not premultiplied) colours: of the picture's dtype, or float32 between steps.
+        ``(H, W, C)`` straight (not premultiplied) colours: of the picture's dtype, or of `between`.
     alpha : ndarray, optional
         ``(H, W)``.
     mask : ndarray, optional
@@ -63,6 +63,11 @@ class Work:
         return self.job.picture.pixels.dtype
 
     @property
+    def between(self) -> DTypeLike:
+        """What canvases are kept in between steps: half the memory of floats, and a 257th of 8 bits' rounding."""
+        return np.float32 if np.dtype(self.dtype).kind == "f" else np.uint16
+
+    @property
     def bits(self) -> int:
         """Depth, as far as precision goes."""
         return 8 if self.dtype == np.uint8 else 16
@@ -80,15 +85,21 @@ class Work:
         """Resample to ``(height, width)`` what is not of this size yet."""
         if self.canvas.shape[:2] == size:
             return
+        planes = [self.canvas[..., channel : channel + 1] for channel in range(self.canvas.shape[2])]
+        canvas = np.empty((*size, len(planes)), self.dtype)
         if self.alpha is None or is_uniform(self.alpha):
-            self.canvas = _clipped(resized(self.canvas, size))
+            for channel, plane in enumerate(planes):  # one by one: floats of all of them would be the most memory
+                canvas[..., channel : channel + 1] = convert(_clipped(resized(plane, size)), self.dtype)
             self.alpha = None if self.alpha is None else np.full(size, self.alpha.flat[0])
         else:
-            colours = resized(premultiply(self.canvas, self.alpha), size)
             # Overshoot is in both and cancels out, as long as alpha is neither clipped nor rounded yet.
             alpha = resized(self.alpha[..., None], size)[..., 0]
-            self.canvas = unpremultiply(colours, alpha, resized(self.canvas, size))
+            for channel, plane in enumerate(planes):
+                colours = resized(premultiply(plane, self.alpha), size)
+                straight = unpremultiply(colours, alpha, resized(plane, size))
+                canvas[..., channel : channel + 1] = convert(straight, self.dtype)
             self.alpha = convert(_clipped(alpha), self.alpha.dtype)
+        self.canvas = canvas
         self.mask = None if self.mask is None else shrunk_mask(self.mask, size)
         self.steps.append(Step("resize", f"{size[1]}x{size[0]}").because("to reach the size asked for"))
 
@@ -99,7 +110,7 @@ class Work:
         if self.canvas is self.begun:
             return Outcome(picture, tuple(self.steps), self.mask, warnings)
         pixels = self.canvas if self.canvas.dtype == self.dtype else convert(self.canvas, self.dtype)
-        if np.array_equal(pixels, self.begun) and self.alpha is picture.alpha:  # a detector found nothing, say
+        if equal(pixels, self.begun) and self.alpha is picture.alpha:  # a detector found nothing, say
             return Outcome(picture, tuple(self.steps), self.mask, warnings)
         if self.unit != 1.0:
             pixels = pixels * np.float32(self.unit)

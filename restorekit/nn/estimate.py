@@ -15,6 +15,8 @@ _PATCH = 8
 #: Patches and blocks that are looked at: more are sampled on a regular grid, so that huge pictures cost no more.
 _PATCHES = 6000
 _BLOCKS = 1500
+#: Rows looked at together, so that memory does not grow with the picture.
+_BAND = 128
 #: Patches below which a variance is too uncertain to act on.
 _FEWEST = 200
 #: The mean variance of the weaker half of the frequencies falls short of the noise's by chance.
@@ -66,11 +68,11 @@ def noise_sigma(image: NDArray[np.float32]) -> float:
     channels = np.moveaxis(image, -1, 0)
     if np.array_equal(channels[0], channels[1]) and np.array_equal(channels[0], channels[2]):
         channels = channels[:1]
-    return float(np.sqrt(np.mean([_noise_variance(channel * 255) for channel in channels])))
+    return float(np.sqrt(np.mean([_noise_variance(channel) for channel in channels])))
 
 
 def _noise_variance(channel: NDArray[np.float32]) -> float:
-    patches = _sampled(channel, _PATCHES, step=3)
+    patches = _sampled(channel, _PATCHES, step=3) * 255
     clipped = np.count_nonzero((patches < 0.5) | (patches > 254.5), axis=1)
     patches = patches[(clipped <= _PATCH) & (np.ptp(patches, axis=1) > 0)]
     if len(patches) < _FEWEST:
@@ -100,29 +102,34 @@ def jpeg_quality(image: NDArray[np.float32]) -> int | None:
     int or None
         1 to 95 on libjpeg's scale; ``None`` where no trace of compression is found.
     """
-    luma = image @ _LUMA * 255 - 128
-    if min(luma.shape) < 4 * _PATCH:
+    if min(image.shape[:2]) < 4 * _PATCH:
         return None
-    top, left = _grid_phase(luma), _grid_phase(luma.T)
+    top, left = _grid_phase(image), _grid_phase(image.swapaxes(0, 1))
     phases = [(0, 0)] if (top, left) == (0, 0) else [(0, 0), (top, left)]
     for phase in phases:
-        quality = _quality_from_coefficients(luma[phase[0] :, phase[1] :])
+        quality = _quality_from_coefficients(image[phase[0] :, phase[1] :])
         if quality is not None:
             return quality
     return None
 
 
-def _grid_phase(luma: NDArray[np.float32]) -> int:
+def _luma(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    return pixels @ _LUMA * 255 - 128
+
+
+def _grid_phase(image: NDArray[np.float32]) -> int:
     """Return the row, 0 to 7, at which the block grid most likely begins."""
-    jump = np.abs(np.diff(luma, axis=0)).mean(axis=1)
+    bands = range(0, len(image) - 1, _BAND)
+    jump = np.concatenate([np.abs(np.diff(_luma(image[y : y + _BAND + 1]), axis=0)).mean(axis=1) for y in bands])
     smooth = (jump[:-2] + jump[2:]) / 2
     excess = jump[1:-1] - smooth  # excess[i] belongs to the step from row i + 1 to row i + 2
     means = [excess[phase::_PATCH].mean() for phase in range(_PATCH)]
     return (int(np.argmax(means)) + 2) % _PATCH
 
 
-def _quality_from_coefficients(luma: NDArray[np.float32]) -> int | None:
-    coefficients = _dct(_sampled(luma, _BLOCKS, step=_PATCH))
+def _quality_from_coefficients(image: NDArray[np.float32]) -> int | None:
+    channels = [_sampled(image[..., channel], _BLOCKS, step=_PATCH) for channel in range(3)]
+    coefficients = _dct(_luma(np.stack(channels, axis=-1)))
     row, column = np.nonzero(_low_frequencies())
     values = np.abs(coefficients[:, row, column])
     scores = {quality: _periodicity(values, table[row, column]) for quality, table in _tables().items()}

@@ -2,8 +2,6 @@
 
 ``restorekit plugins check NAME`` and ``pytest --restorekit NAME`` run the same checks; in a plugin's own tests:
 
-.. code-block:: python
-
     import pytest
     from restorekit.testing import checks_for
 

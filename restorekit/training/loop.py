@@ -30,10 +30,10 @@ from restorekit.training.data import Augmentation, Batches, recipe_for
 from restorekit.training.distributed import Group
 from restorekit.training.graph import CudaRecorder, Recorder, StepGraph
 from restorekit.training.journal import Journal
+from restorekit.training.starting import Start
 from restorekit.training.update import Diverged, Updater
 from restorekit.training.validation import Validation
 from restorekit.values import resolve
-from restorekit.weights.files import file_sha256
 from restorekit.weights.networks import networks_of, save
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Loop:
         folder: Path,
         registry: Registry,
         validation: Source | None,
-        start: Path | None,
+        start: Start | None,
         runtime: Runtime,
         group: Group,
         terms: str,
@@ -65,8 +65,8 @@ class Loop:
         self.data, self.terms, self.watcher = data, terms, watcher
         # The initial weights are a function of the seed, too.
         torch.manual_seed(plan.run.seed)
-        self.loaded = _generator(plan, registry, start)
-        self.start = "" if start is None else file_sha256(start)
+        self.loaded = _generator(plan, registry)
+        self.start = "" if start is None else start.load_into(self.loaded.generator)
         spec = self.loaded.spec
         trainer = resolve(spec, spec.trainer)(self.loaded.generator, plan.recipe)
         if not isinstance(trainer, Trainable):
@@ -294,18 +294,12 @@ def _seed(device: torch.device, seed: int) -> None:
         torch.mps.manual_seed(seed)
 
 
-def _generator(plan: Plan, registry: Registry, start: Path | None) -> Loaded:
+def _generator(plan: Plan, registry: Registry) -> Loaded:
     from pydantic_core import to_jsonable_python
 
     loaded = registry.build(plan.generator, to_jsonable_python(plan.network))
     if not isinstance(loaded.generator, nn.Module):
         raise NotAvailable(plan.generator, "is no torch module", "report it to the plugin's author")
-    if start is not None:
-        from restorekit.weights.files import WeightsFile
-        from restorekit.weights.networks import load_into
-
-        with WeightsFile(str(start)) as file:
-            load_into(loaded.generator, file.read()[0], subject=start)
     assert networks_of(loaded.generator)
     return loaded
 

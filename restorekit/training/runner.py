@@ -17,6 +17,7 @@ from restorekit.sources import Source
 from restorekit.training.config import Plan
 from restorekit.training.distributed import process_group
 from restorekit.training.loop import Loop
+from restorekit.training.starting import Start
 
 __all__ = ["Run", "Watcher", "train"]
 
@@ -65,6 +66,7 @@ def train(
     registry: Registry,
     validation: Source | None = None,
     start: Path | None = None,
+    fitting: bool = False,
     device: str = "auto",
     steps: int | None = None,
     minutes: float | None = None,
@@ -91,6 +93,8 @@ def train(
         Clean pictures to measure on; the best checkpoint is kept by their PSNR.
     start : Path, optional
         Weights of the same generator to start from.
+    fitting : bool, optional
+        Take of them what fits the network: see `restorekit.training.starting.Start`.
     device : str
         See `restorekit.inference.choose_runtime`.
     steps, minutes : int, float, optional
@@ -118,7 +122,8 @@ def train(
             device = f"cuda:{group.local_rank}"
         runtime = choose_runtime(device, plan.run.precision)
         folder.mkdir(parents=True, exist_ok=True)
-        loop = Loop(plan, data, folder, registry, validation, start, runtime, group, terms, watcher)
+        begin = None if start is None else Start(start, fitting)
+        loop = Loop(plan, data, folder, registry, validation, begin, runtime, group, terms, watcher)
         if group.leads:
             with locked(folder, Shard()):
                 done, interrupted = loop.run(steps, minutes, resume)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from restorekit.errors import RestorekitError
 from restorekit.weights.files import WeightsFile, storage_dtypes
@@ -78,9 +79,21 @@ def _config(file: WeightsFile, config_class: type) -> object:
 def _misfit_unbuilt(config: object, build: Callable[[Any], object], given: dict[str, Any]) -> str:
     """Compare on the meta device, which allocates nothing: a small file may claim a network larger than the memory."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NothingToFill():
             return misfit(build(config), given)
     except RestorekitError:
         raise
     except Exception:  # code that cannot run without values is simply built, and compared then
         return ""
+
+
+class _NothingToFill(TorchFunctionMode):
+    """Leaves tensors without values as they are: to draw none, torch would import its compiler for a second."""
+
+    _FILLING = frozenset((Tensor.normal_, Tensor.uniform_, Tensor.bernoulli_, Tensor.exponential_, Tensor.random_))
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """See torch."""
+        if func in self._FILLING and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))

@@ -19,7 +19,7 @@ from restorekit.weights.layout import brief
 if TYPE_CHECKING:
     from restorekit.specs import GeneratorSpec
 
-__all__ = ["load_into", "misfit", "networks_of", "save", "state_of"]
+__all__ = ["load_fitting", "load_into", "misfit", "networks_of", "save", "state_of"]
 
 #: Names told of each kind of misfit; a wrong file has hundreds.
 _TOLD = 3
@@ -112,6 +112,33 @@ def load_into(generator: object, tensors: Mapping[str, Tensor], *, subject: obje
     for network, module in networks_of(generator).items():
         prefix = f"{network}."
         module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+
+
+def load_fitting(generator: object, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Copy those tensors whose names, shapes and kinds a generator's networks have, and leave the others alone.
+
+    Parameters
+    ----------
+    generator : object
+        Has networks, see `networks_of`.
+    tensors : mapping of str to Tensor
+        Named ``network.parameter``.
+
+    Returns
+    -------
+    tuple of int
+        How many were copied, and how many the networks have.
+    """
+    state = state_of(generator)  # shares its memory with the networks
+    fitting = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in state and tensor.shape == state[name].shape and _kind(tensor.dtype) == _kind(state[name].dtype)
+    }
+    with torch.no_grad():
+        for name, tensor in fitting.items():
+            state[name].copy_(tensor)
+    return len(fitting), len(state)
 
 
 def save(

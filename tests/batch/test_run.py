@@ -13,7 +13,7 @@ from PIL import Image
 
 from restorekit.batch import restore as batch
 from restorekit.batch.restore import Options
-from restorekit.batch.run import Result
+from restorekit.batch.results import Result
 from restorekit.contract import Batch, Geometry
 from restorekit.errors import OutputError, UsageError
 from restorekit.inference import Target
@@ -311,9 +311,30 @@ def test_memory_in_use_is_bounded_by_the_pixel_budget():
         pass
 
 
-def test_many_small_pictures_leave_no_open_files_behind(tmp_path):
-    noisy_pictures(tmp_path / "in", 40, side=16)
-    restore(tmp_path / "in", tmp_path / "warm")
-    before = len(os.listdir("/proc/self/fd"))
-    restore(tmp_path / "in", tmp_path / "out")
-    assert len(os.listdir("/proc/self/fd")) <= before
+class Watching:
+    """A listener that looks at this process after every picture: resident KiB, and open descriptors."""
+
+    def __init__(self):
+        self.memory: list[int] = []
+        self.files: list[int] = []
+
+    def planned(self, plan):
+        pass
+
+    def finished(self, record):
+        assert record.status == "done"
+        self.memory.append(int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]))
+        self.files.append(len(os.listdir("/proc/self/fd")))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_memory_and_open_files_do_not_grow_with_the_number_of_pictures(tmp_path):
+    photos = noisy_pictures(tmp_path / "in", 20, side=96)
+    for number in range(500):
+        os.link(photos[number % 20], tmp_path / f"in/copy{number}{photos[number % 20].suffix}")
+    watching, options = Watching(), Options(steps=MEDIAN, report=False, workers=2)
+    batch.restore([tmp_path / "in"], tmp_path / "out", options, registry=registry(), listener=watching)
+    assert len(watching.memory) == 520
+    # Keeping either pixels or encoded bytes of 400 pictures would be 8 MiB and more; records are about 1 KiB each.
+    assert max(watching.memory[-20:]) - max(watching.memory[100:120]) < 4096
+    assert max(watching.files[-20:]) <= max(watching.files[100:120])

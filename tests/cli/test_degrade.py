@@ -8,7 +8,8 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from restorekit.batch.degrade import degrade
-from restorekit.batch.run import BatchOptions, Result
+from restorekit.batch.options import BatchOptions
+from restorekit.batch.results import Result
 from restorekit.degradations import parse
 from restorekit.registry import registry
 

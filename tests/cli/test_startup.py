@@ -35,6 +35,19 @@ def test_help_costs_at_most_two_and_a_half_times_importing_typer():
     assert statistics.median(ours / typer for ours, typer in pairs) <= 2.5
 
 
+def test_a_first_picture_does_not_import_what_only_compiling_and_training_need(tmp_path):
+    arguments = ["restore", "data/samples/small.png", "-o", str(tmp_path), "--with", "super-resolver:x4"]
+    code = (
+        "import sys; sys.argv[1:] = " + repr(arguments) + "\n"
+        "from restorekit.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print('HEAVY', [name for name in ('torch._dynamo', 'sympy', 'torchvision') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("HEAVY []"), done.stdout[-300:]
+
+
 def test_generators_as_json_has_the_documented_shape(cli):
     rows = json.loads(cli("generators", "--json").stdout)
     assert all(set(row) == {"name", "tasks", "summary", "distribution", "version", "weights"} for row in rows)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from restorekit.errors import NotAvailable, UsageError
-from restorekit.inference.device import PRECISIONS, available_devices, choose_runtime
+from restorekit.inference.device import PRECISIONS, available_devices, choose_runtime, placed
 
 from .fakes import CPU
 
@@ -108,3 +108,11 @@ def test_a_process_that_is_limited_to_older_instructions_takes_fp32():
     environment = {"ONEDNN_MAX_CPU_ISA": "avx2", "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout == "fp32 ONEDNN_MAX_CPU_ISA=AVX2 allows no bf16\n"
+
+
+def test_a_network_with_tensors_of_five_axes_is_placed_too():
+    network = torch.nn.Conv2d(3, 8, 3)
+    network.register_parameter("modulation", torch.nn.Parameter(torch.zeros(1, 2, 2, 2, 2)))
+    placed(network, torch.device("cpu"))
+    assert network.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not network.training

@@ -41,3 +41,13 @@ def test_the_halo_is_counted_in_input_pixels():
         return F.interpolate(blur(3)(batch), scale_factor=4, mode="nearest")
 
     assert measure_halo(enlarge, Geometry(scale=4)) == 3
+
+
+def test_a_network_with_windows_of_its_own_has_no_halo_unless_tiles_begin_where_windows_do():
+    def windowed(batch: Batch) -> torch.Tensor:
+        return F.interpolate(F.avg_pool2d(batch.images, 8, ceil_mode=True), scale_factor=8)[
+            ..., : batch.images.shape[2], : batch.images.shape[3]
+        ]
+
+    assert measure_halo(windowed, Geometry()) is None
+    assert measure_halo(windowed, Geometry(multiple_of=8)) == 0

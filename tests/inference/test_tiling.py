@@ -22,12 +22,14 @@ CPU = Runtime(torch.device("cpu"), "fp32", "tests")
     extra=st.integers(0, 12),
     halo=st.integers(0, 9),
     multiple=st.sampled_from([1, 2, 4, 8]),
+    even=st.booleans(),
 )
-def test_trusted_rectangles_cover_every_pixel_once_and_keep_their_halo(height, width, extra, halo, multiple):
+def test_trusted_rectangles_cover_every_pixel_once_and_keep_their_halo(height, width, extra, halo, multiple, even):
     height, width = padded_size(height, width, multiple)
     side = smallest_tile(halo, multiple) + extra * multiple
     seen = np.zeros((height, width), int)
-    for tile in tile_grid(height, width, side, halo, multiple):
+    for tile in tile_grid(height, width, side, halo, multiple, even=even):
+        assert max(tile.height, tile.width) <= side
         seen[tile.top : tile.bottom, tile.left : tile.right] += 1
         assert tile.y % multiple == 0
         assert tile.x % multiple == 0
@@ -37,6 +39,15 @@ def test_trusted_rectangles_cover_every_pixel_once_and_keep_their_halo(height, w
         assert tile.left == 0 or tile.left - tile.x >= halo
         assert tile.right == width or tile.x + tile.width - tile.right >= halo
     assert (seen == 1).all()
+
+
+@given(length=st.integers(401, 3000), halo=st.integers(0, 40), multiple=st.sampled_from([1, 2, 8]))
+def test_even_tiles_are_as_many_and_hardly_larger_than_their_share(length, halo, multiple):
+    length = padded_size(length, 1, multiple)[0]
+    usual, even = (tile_grid(length, 64, 400, halo, multiple, even=even) for even in (False, True))
+    assert len(even) == len(usual)
+    overlap = padded_size(2 * halo, 1, multiple)[0]
+    assert even[0].height * len(even) - overlap * (len(even) - 1) < length + len(even) * multiple
 
 
 @given(length=st.integers(1, 9), beyond=st.integers(0, 30))
@@ -216,3 +227,18 @@ def test_a_long_call_is_stopped_and_its_progress_told():
     with pytest.raises(Cancelled):
         list(executor.run([Frame("a", np.zeros((8, 8, 3), np.uint8))]))
     assert heard == [("a", 0.0), ("a", 0.1), ("a", 0.2), ("a", 0.3)]
+
+
+def test_the_halo_of_the_same_weights_is_measured_once_a_process():
+    network, seen = Network(), []
+
+    def counted(batch: Batch) -> torch.Tensor:
+        seen.append(batch.images.shape)
+        return network.restore(batch)
+
+    canvas = np.zeros((60, 60, 3), np.uint8)
+    for _ in range(2):
+        calls = len(seen)
+        run(Executor(counted, Geometry(), CPU, tile=48, identity=("once a process", id(network))), [canvas])
+    assert {tuple(shape[2:]) for shape in seen[calls:]} == {tuple(shape[2:]) for shape in seen[-1:]}  # tiles alone
+    assert len(seen) - calls < calls

@@ -3,64 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import site
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
-
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-OFFLINE = ["--no-index", "--no-deps"]
-
-
-def ran(*command: object, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-def wheel_of(project: Path, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    before = set(folder.iterdir())
-    ran(*PIP, "wheel", *OFFLINE, "--no-build-isolation", "-w", folder, project, cwd=folder)
-    (made,) = set(folder.iterdir()) - before
-    return made
-
-
-@pytest.fixture(scope="session")
-def ours(tmp_path_factory) -> Path:
-    """restorekit's own wheel."""
-    copy = tmp_path_factory.mktemp("restorekit") / "source"
-    copy.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, copy)
-    for name in ("restorekit", "plugins"):
-        shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return wheel_of(copy, copy.parent / "wheels")
-
-
-@pytest.fixture
-def commands(ours: Path, tmp_path: Path) -> Path:
-    """The commands of a fresh environment with restorekit in it."""
-    place = tmp_path / "venv"
-    ran(sys.executable, "-m", "venv", "--without-pip", place, cwd=tmp_path)
-    (packages,) = place.glob("lib/python*/site-packages")
-    # What restorekit depends on comes from the environment of these tests: no network is needed.
-    (packages / "parent.pth").write_text("\n".join(site.getsitepackages()))
-    put(place / "bin", ours)
-    return place / "bin"
-
-
-def put(commands: Path, wheel: Path) -> None:
-    ran(*PIP, f"--python={commands / 'python'}", "install", *OFFLINE, wheel, cwd=commands)
+from tests.fresh import put, ran, wheel_of
 
 
 def begun(commands: Path, folder: Path, name: str, kind: str) -> Path:

@@ -78,6 +78,27 @@ def test_the_header_tells_which_weights_a_run_started_from_also_after_it_was_res
     assert read_header(second).training["start"] == file_sha256(first)
 
 
+def test_a_run_takes_what_fits_of_weights_for_another_scale(tmp_path, teach):
+    first = teach(tmp_path / "first", horizon=2).weights
+    settings = ["network.scale=4", "recipe.learning_rate=1e-12"]
+    with pytest.raises(NotAvailable, match=r"does not fit.*--fitting"):
+        teach(tmp_path / "whole", horizon=1, settings=settings, start=first)
+    second = teach(tmp_path / "second", horizon=1, settings=settings, start=first, fitting=True)
+    before, after = load_file(first), load_file(second.weights)
+    alike = {name for name in after if name in before and before[name].shape == after[name].shape}
+    assert len(alike) < len(after)
+    for name in alike:
+        assert np.allclose(before[name], after[name], atol=1e-6), name
+    told = read_header(second.weights).training["start"]
+    assert told == f"{file_sha256(first)} ({len(alike)} of {len(after)} tensors)"
+
+
+def test_weights_of_which_nothing_fits_are_refused(tmp_path, teach):
+    first = teach(tmp_path / "first", horizon=1).weights
+    with pytest.raises(NotAvailable, match="no tensor that fits"):
+        teach(tmp_path / "second", horizon=1, name="dcgan", start=first, fitting=True)
+
+
 def test_a_network_that_was_never_taught_restores_nothing():
     with pytest.raises(NotAvailable, match="restorekit train dcgan"):
         registry().load("dcgan")

@@ -6,11 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from restorekit.evaluation.benchmarking.bench import Listener
     from restorekit.evaluation.benchmarking.competitors import Competitor, baselines
     from restorekit.evaluation.benchmarking.conditions import Conditions, published_conditions
     from restorekit.evaluation.benchmarking.pictures import PictureSet, picture_set
+    from restorekit.evaluation.benchmarking.processes import Machine
     from restorekit.evaluation.benchmarking.result import Benchmark, Row
-    from restorekit.evaluation.benchmarking.run import Listener, Machine, benchmark
+    from restorekit.evaluation.benchmarking.run import benchmark
 
 __all__ = [
     "Benchmark",
@@ -28,7 +30,9 @@ __all__ = [
 
 # Loaded on first use: the process that restores must not carry what the one that measures needs.
 _HOMES = {
-    "run": ("Listener", "Machine", "benchmark"),
+    "bench": ("Listener",),
+    "processes": ("Machine",),
+    "run": ("benchmark",),
     "competitors": ("Competitor", "baselines"),
     "conditions": ("Conditions", "published_conditions"),
     "pictures": ("PictureSet", "picture_set"),

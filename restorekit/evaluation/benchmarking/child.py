@@ -79,7 +79,9 @@ def _restore(job: Mapping[str, Any], told: TextIO) -> None:
         except Exception as error:
             _tell(told, {"number": number, "error": _reason(error)})
             continue
-        restored = convert(restored, picture["dtype"])
+        if picture["alarms"]:
+            np.save(picture["alarms"], call(picture["name"], *_undamaged(picture))[0], allow_pickle=False)
+        restored = restored if restored.dtype == bool else convert(restored, picture["dtype"])
         np.save(picture["restored"], restored, allow_pickle=False)
         pixels_made = restored.shape[0] * restored.shape[1]
         line = {"number": number, "seconds": seconds, "pixels": pixels_made, "steps": steps, "weights": dict(weights)}
@@ -110,11 +112,21 @@ def _prepared(job: Mapping[str, Any], runtime: Runtime, known: Registry) -> tupl
         if outcome.error is not None:
             raise outcome.error
         assert outcome.picture is not None
-        return outcome.picture.pixels, [str(step) for step in outcome.steps], outcome.weights
+        result = _marks(outcome.mask, size) if job["detecting"] else outcome.picture.pixels
+        return result, [str(step) for step in outcome.steps], outcome.weights
 
     # What looks for damage itself is measured with what it finds: the true mask would do its work for it.
     finds = any(known.spec_of(step).tasks & {"detect", "plan"} for step in steps)
     return on_picture, not finds
+
+
+def _undamaged(picture: Mapping[str, Any]) -> tuple[NDArray[Any], None, int, tuple[int, int]]:
+    """Return what to call with for what is marked of a picture without damage."""
+    return np.load(picture["clean"], allow_pickle=False), None, picture["seed"], tuple(picture["size"])
+
+
+def _marks(mask: NDArray[np.bool_] | None, size: tuple[int, int]) -> NDArray[np.bool_]:
+    return np.zeros(size, bool) if mask is None else mask
 
 
 def _picture(pixels: NDArray[Any]) -> Picture:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from restorekit.contract import Restorer
+from restorekit.contract import Detector, Restorer
 from restorekit.degradations import Recipe
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.registry import Registry
 from restorekit.specs import GeneratorSpec, Step
 
-__all__ = ["Competitor", "baselines", "tasks_of"]
+__all__ = ["Competitor", "baselines", "detects", "tasks_of"]
 
 #: What undoes a damage. Whatever marks what it destroys is for inpainters, see `tasks_of`.
 _TASKS = {
@@ -63,6 +63,21 @@ class Competitor:
         # A file may have a + in its name, and a number one in its exponent.
         parts = [text] if Path(text).exists() else re.split(r"\s*\+(?!\d)\s*", text)
         return cls(text, tuple(Step.parse(part) for part in parts), baseline)
+
+
+def detects(registry: Registry, competitor: Competitor) -> bool | None:
+    """Return whether a competitor marks damage and restores nothing; ``None`` where what it names is not here.
+
+    Raises
+    ------
+    UsageError
+        There is no such generator.
+    """
+    try:
+        tasks = [registry.spec_of(step).tasks for step in competitor.steps]
+    except NotAvailable:
+        return None
+    return bool(tasks) and all(each == {"detect"} for each in tasks)
 
 
 def tasks_of(recipe: Recipe, enlarges: bool) -> frozenset[str]:
@@ -122,6 +137,8 @@ def _fitting(registry: Registry, spec: GeneratorSpec, factor: float) -> Step | N
         except UsageError:
             continue
         if isinstance(generator, Restorer) and generator.geometry.scale == scale:
+            return step
+        if isinstance(generator, Detector) and scale == 1:
             return step
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from restorekit.degradations import Recipe, parse
@@ -87,22 +87,27 @@ class Conditions:
             for region in regions
         }
 
-    def facts(self, masks: bool) -> Facts:
-        """Return the protocol for the record."""
-        fidelities = self.fidelities(masks)
+    def facts(self, fidelities: Mapping[str, Fidelity]) -> Facts:
+        """Return the protocol of measurements that `fidelities` returned, for the record."""
         facts: dict[str, str | int | float | bool | None] = {}
         for fidelity in fidelities.values():
             facts |= fidelity.facts()
         facts["region"] = ", ".join(fidelity.region for fidelity in fidelities.values())
-        facts["degradation"] = " ".join(self.degradation)
-        facts["degraded"] = "float, neither rounded nor clipped" if self.floating else "rounded to the file's depth"
+        facts |= self.damage_facts()
         facts["restored"] = "rounded to the file's depth"
-        facts["seed"] = self.seed
-        facts["modcrop"] = self.multiple
-        facts["alpha"] = "ignored"
         if self.published:
             facts["published"] = self.published
         return facts
+
+    def damage_facts(self) -> Facts:
+        """Return what was done to the pictures, for the record."""
+        return {
+            "degradation": " ".join(self.degradation),
+            "degraded": "float, neither rounded nor clipped" if self.floating else "rounded to the file's depth",
+            "seed": self.seed,
+            "modcrop": self.multiple,
+            "alpha": "ignored",
+        }
 
 
 def published_conditions(name: str, metrics: Sequence[str] = ("psnr", "ssim"), seed: int = 0) -> Conditions:

@@ -15,7 +15,7 @@ from typing import Any
 from restorekit.evaluation.benchmarking.competitors import Competitor
 from restorekit.evaluation.benchmarking.pictures import Sample, load
 
-__all__ = ["Machine", "Restored", "reports", "restore_apart"]
+__all__ = ["Machine", "Restored", "alarms_beside", "reports", "restore_apart"]
 
 # Our own search path, and not what lies in the current folder, decides what the process imports.
 _START = "import sys; sys.path[:] = sys.argv[2:]; from restorekit.evaluation.benchmarking.child import main; main()"
@@ -86,6 +86,7 @@ def restore_apart(
     floating: bool,
     machine: Machine,
     told: Callable[[int, int], None],
+    detecting: bool = False,
 ) -> Restored:
     """Let a competitor restore all pictures in a process of its own.
 
@@ -103,6 +104,8 @@ def restore_apart(
         Where.
     told : callable
         Is told how many pictures are done, of how many.
+    detecting : bool
+        The results are what is marked, ``(H, W)`` bool; also of the clean pictures, see `alarms_beside`.
 
     Returns
     -------
@@ -113,10 +116,11 @@ def restore_apart(
     job = {
         "steps": [str(step) for step in competitor.steps],
         "floating": floating,
+        "detecting": detecting,
         "device": machine.device,
         "precision": machine.precision,
         "tile": machine.tile,
-        "pictures": [_picture(sample, output) for sample, output in zip(samples, outputs, strict=True)],
+        "pictures": [_picture(sample, output, detecting) for sample, output in zip(samples, outputs, strict=True)],
     }
     path = folder / "job.json"
     path.write_text(json.dumps(job), encoding="utf-8")
@@ -143,7 +147,12 @@ def reports(job: Path) -> Iterator[dict[str, Any]]:
         yield {"error": _ending(process.returncode, noise)}
 
 
-def _picture(sample: Sample, output: Path) -> dict[str, Any]:
+def alarms_beside(output: Path) -> Path:
+    """Return where a detector's marks on the clean picture lie, beside those on the damaged one."""
+    return output.with_name(f"{output.stem}-alarms.npy")
+
+
+def _picture(sample: Sample, output: Path, detecting: bool) -> dict[str, Any]:
     clean = load(sample.clean)
     return {
         "name": sample.name,
@@ -153,6 +162,8 @@ def _picture(sample: Sample, output: Path) -> dict[str, Any]:
         "size": list(clean.shape[:2]),
         "dtype": clean.dtype.name,
         "restored": str(output),
+        "clean": str(sample.clean),
+        "alarms": str(alarms_beside(output)) if detecting else None,
     }
 
 

@@ -129,10 +129,14 @@ def test_crops_show_where_methods_differ_most_and_small_pictures_whole():
     assert small.box == (0, 0, 50, 40)
 
 
+def _facts(conditions):
+    return conditions.facts(conditions.fidelities(masks=False))
+
+
 def test_published_conditions_state_everything_and_papers_are_found_for_them():
-    facts = published_conditions("sr:3").facts(masks=False)
+    facts = _facts(published_conditions("sr:3"))
     assert (facts["colour"], facts["crop_border"], facts["modcrop"], facts["degradation"]) == ("y", 3, 3, "downscale:3")
-    facts = published_conditions("denoise:15", seed=4).facts(masks=False)
+    facts = _facts(published_conditions("denoise:15", seed=4))
     assert (facts["colour"], facts["crop_border"], facts["seed"], facts["published"]) == ("rgb", 0, 4, "denoise:15")
     rows = {row["generator"]: row for row in published_rows("sr:4", "BSD100")}
     assert rows["bicubic"]["psnr"] == 25.96

@@ -1,0 +1,52 @@
+"""Weights that a training starts from: whole, or as much of them as fits another network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from restorekit.errors import NotAvailable
+from restorekit.weights.files import WeightsFile, file_sha256
+from restorekit.weights.networks import load_fitting, load_into, misfit
+
+__all__ = ["Start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Weights to start from.
+
+    Parameters
+    ----------
+    path : Path
+        A weights file of the same generator.
+    fitting : bool
+        Take the tensors whose names and shapes fit, and leave the others as a fresh network has them: to go on from
+        another scale or depth. Otherwise all have to fit.
+    """
+
+    path: Path
+    fitting: bool = False
+
+    def load_into(self, generator: object) -> str:
+        """Copy the tensors; return what a weights' header tells of the start.
+
+        Raises
+        ------
+        NotAvailable
+            The file cannot be read, or does not fit.
+        """
+        with WeightsFile(str(self.path)) as file:
+            tensors = file.read()[0]
+        sha256 = file_sha256(self.path)
+        if not self.fitting:
+            problem = misfit(generator, {name: (each.dtype, tuple(each.shape)) for name, each in tensors.items()})
+            if problem:
+                way_out = "--fitting takes the tensors that do fit"
+                raise NotAvailable(self.path, f"does not fit the generator ({problem})", way_out)
+            load_into(generator, tensors, subject=self.path)
+            return sha256
+        taken, wanted = load_fitting(generator, tensors)
+        if not taken:
+            raise NotAvailable(self.path, "has no tensor that fits the generator", "give weights of the same kind")
+        return f"{sha256} ({taken} of {wanted} tensors)"
