@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def restore(source: Path, target: Path, step: str, options: Sequence[str]) -> No
     """Restore a folder with the command line."""
     shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "restorekit", "restore", str(source), "-o", str(target)]
+    begun = time.perf_counter()
     subprocess.run([*command, "--with", step, "--no-report", *options], check=True, capture_output=True)
+    print(f"{source.name} {' '.join(options)}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
 
 
 def overheads(seconds: Mapping[str, Mapping[int, Sequence[float]]], counts: Sequence[int]) -> list[list[object]]:
