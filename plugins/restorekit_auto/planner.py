@@ -21,9 +21,11 @@ _INPAINT_THIN = ("context-encoder", "biharmonic", "diffusion", "navier-stokes", 
 _INPAINT_LARGE = ("context-encoder", "diffusion", "interpolation", "navier-stokes", "telea", "biharmonic")
 _DENOISE = ("sliding-dct:{}", "denoiser", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
 _DENOISE_STRONG = ("denoiser", "sliding-dct:{}", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
-_DEBLOCK = ("deblock:{}",)
+_DEBLOCK = ("denoiser", "deblock:{}")
 _ENLARGE = ("super-resolver:x{}", "super-resolver:x4", "lanczos:{}", "bicubic:{}", "nearest:{}")
 
+#: Removes artefacts and noise together, and better than one after the other.
+_BOTH = "denoiser"
 #: Marks damage, so that an inpainter can repair it.
 _DETECT = "scratch-detector"
 #: Largest `colourfulness` of a picture of one tone: grey, sepia, faded. Scratched prints measured 0.01 to 0.03, nine
@@ -33,7 +35,7 @@ _ONE_TONE = 0.03
 _SMALL = 512
 
 #: Noise in units of 1/255 from which on the network measured better than the classical methods.
-_STRONG = 30.0
+_STRONG = 8.0
 #: Distance from a hole's rim, in pixels, up to which a smooth continuation beats a membrane.
 _THIN = 5.0
 #: The methods' largest enlargement; the core resizes to what is asked for.
@@ -58,6 +60,8 @@ class Planner:
         mask = None if request.mask is None else request.mask[0].detach().cpu().numpy() >= 0.5
         holes = [self._inpaint(request, mask)] if request.mask is not None else self._find_damage(request, image)
         clean = [self._deblock(request, image), self._denoise(request, image, mask)]
+        if clean[0] is not None and clean[1] is not None and clean[0].name == _BOTH:
+            clean = [clean[0].because(f"{clean[0].reason}, {clean[1].reason}")]
         steps = [*holes, *clean, self._enlarge(request)]
         return [step for step in steps if step is not None]
 

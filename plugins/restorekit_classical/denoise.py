@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,8 @@ _NLMEANS_H = 0.55
 _BILATERAL_RANGE = 4.0
 _TV_WEIGHT = 0.7
 _DCT_THRESHOLD = 2.7
+#: Differences between channels that are below any 8-bit one.
+_COLOURLESS = 1e-4
 
 #: Orthonormal opponent colours: lightness, red against blue, green against both.
 _OPPONENT = torch.nn.functional.normalize(torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64))
@@ -122,8 +125,11 @@ class _SlidingDCT:
                 return image
         opponent = _OPPONENT.to(image)
         threshold = torch.full((64,), _DCT_THRESHOLD * sigma / 255)
-        planes = torch.einsum("ij,njhw->nihw", opponent, image).split(1, dim=1)
-        smooth = torch.cat([shrink(plane, threshold) for plane in planes], dim=1)
+        luma, *chroma = torch.einsum("ij,njhw->nihw", opponent, image).split(1, dim=1)
+        # Where a picture is grey its channels have the same noise, which adds up in the luma instead of averaging out.
+        grey = torch.cat(chroma, dim=1).abs().amax(dim=1, keepdim=True) < _COLOURLESS
+        gain = torch.where(grey, math.sqrt(3.0), 1.0).to(luma) if grey.any() else None
+        smooth = torch.cat([shrink(luma, threshold, gain), *(shrink(plane, threshold) for plane in chroma)], dim=1)
         return torch.einsum("ij,nihw->njhw", opponent, smooth)
 
 

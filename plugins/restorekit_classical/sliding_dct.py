@@ -17,7 +17,7 @@ HALO = _BLOCK - 1
 _ROWS = 128
 
 
-def shrink(images: Tensor, threshold: Tensor) -> Tensor:
+def shrink(images: Tensor, threshold: Tensor, gain: Tensor | None = None) -> Tensor:
     """Denoise by zeroing small DCT coefficients and averaging the overlapping blocks.
 
     A block counts the more, the fewer coefficients it needs (Guleryuz, Asilomar 2007; Dabov et al., IEEE TIP 16(8),
@@ -29,6 +29,8 @@ def shrink(images: Tensor, threshold: Tensor) -> Tensor:
         ``(N, 1, H, W)``.
     threshold : Tensor
         ``(64,)``, for the coefficients in row order, in the images' units for an orthonormal transform.
+    gain : Tensor, optional
+        ``(N, 1, H, W)``: by how much the threshold is higher at each pixel; a block takes its lowest.
 
     Returns
     -------
@@ -38,18 +40,25 @@ def shrink(images: Tensor, threshold: Tensor) -> Tensor:
     if not (images.abs() > 1e-6).any():  # the chroma of a grey picture
         return images
     height = images.shape[2]
-    padded = F.pad(images, (HALO, HALO, HALO, HALO), mode="replicate")
+    padded, gains = (
+        None if plane is None else F.pad(plane, (HALO, HALO, HALO, HALO), mode="replicate") for plane in (images, gain)
+    )
+    assert padded is not None
     bands = []
     for top in range(0, height, _ROWS):
         bottom = min(top + _ROWS, height)
-        bands.append(_shrink_band(padded[:, :, top : bottom + 2 * HALO], threshold))
+        rows = slice(top, bottom + 2 * HALO)
+        bands.append(_shrink_band(padded[:, :, rows], threshold, None if gains is None else gains[:, :, rows]))
     return torch.cat(bands, dim=2)
 
 
-def _shrink_band(padded: Tensor, threshold: Tensor) -> Tensor:
+def _shrink_band(padded: Tensor, threshold: Tensor, gains: Tensor | None) -> Tensor:
     basis = _basis().to(padded)
     coefficients = F.conv2d(padded, basis)
-    kept = coefficients.abs() > threshold.to(padded).view(1, -1, 1, 1)
+    limits = threshold.to(padded).view(1, -1, 1, 1)
+    if gains is not None:
+        limits = limits * -F.max_pool2d(-gains, _BLOCK, stride=1)
+    kept = coefficients.abs() > limits
     kept[:, 0] = True  # a block's mean always stays
     weight = kept.sum(dim=1, keepdim=True).to(padded).reciprocal()
     total = F.conv_transpose2d(coefficients.mul_(kept).mul_(weight), basis)

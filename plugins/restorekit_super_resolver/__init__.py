@@ -25,5 +25,10 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
                 file="restorekit_super_resolver:weights/x4.safetensors",
                 summary="Four times, for the highest PSNR on clean pictures.",
             ),
+            WeightsSource(
+                name="x2",
+                file="restorekit_super_resolver:weights/x2.safetensors",
+                summary="Twice, for the highest PSNR on clean pictures.",
+            ),
         ),
     )

@@ -80,8 +80,11 @@ def test_a_killed_actor_loses_nothing_and_a_picture_that_kills_actors_fails_alon
             [tmp_path / "in"], tmp_path / "out", options, engine, settings={}, registry=registry(), listener=listener
         )
     murderer.join()
-    assert (result.done, result.failed, result.workers_lost) == (39, 1, 3), listener.lines
-    assert len(listener.lines) == 3
+    assert (result.done, result.failed) == (39, 1), listener.lines
+    assert result.workers_lost in (2, 3), (
+        "two that the picture ended, and one that was killed unless it had that picture"
+    )
+    assert len(listener.lines) == result.workers_lost
     assert all(line.startswith("the worker at Ray actor") for line in listener.lines)
     failed = next(record for record in result.records if record.status == "failed")
     assert failed.input == "z-deadly.png"

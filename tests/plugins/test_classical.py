@@ -95,6 +95,18 @@ def test_denoisers_raise_psnr_on_a_noisy_photograph(step: str, gain: float, astr
     assert psnr(restore(step, noisy), astronaut) > psnr(noisy, astronaut) + gain
 
 
+def test_the_transform_knows_that_grey_pictures_have_one_noise(astronaut: Tensor):
+    grey = astronaut.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    noise = torch.randn(1, 1, *grey.shape[2:], generator=torch.Generator().manual_seed(3)) * 20 / 255
+    noisy = (grey + noise).clamp(0, 1)
+    whole = restore("sliding-dct:20", noisy)
+    assert psnr(whole, grey) > psnr(noisy, grey) + 5.5
+    # Where only a part of a picture is grey, that is seen in each block by itself.
+    half = noisy.clone()
+    half[..., :80] = restore("sliding-dct:20", half)[..., :80] * torch.tensor([1.0, 0.9, 0.8])[:, None, None]
+    assert torch.equal(restore("sliding-dct:20", half)[..., 100:], whole[..., 100:])
+
+
 @pytest.mark.parametrize(
     ("step", "least"),
     [

@@ -141,6 +141,7 @@ BROKEN = {
         [(LAST, f"{LAST} + 0.1 * (torch.arange(images.shape[3]) % 8 == 0)")],
         "tiles",
         "in tiles of 48 px",
+        {"halo"},
     ),
     "geometry-of-its-own-kind": Broken(
         "restorer", [("Geometry(halo=2)", '{"halo": 2}')], "geometry", "its geometry is a dict"
