@@ -53,5 +53,7 @@ def process_group() -> Iterator[Group]:
         control = torch.distributed.new_group(backend="gloo") if on_gpu else torch.distributed.group.WORLD
         assert not isinstance(control, int)
         yield Group(int(os.environ["RANK"]), world, local_rank, control)
+        # All leave together: one that ends while others still write would take their connections with it.
+        torch.distributed.barrier(group=control)
     finally:
         torch.distributed.destroy_process_group()

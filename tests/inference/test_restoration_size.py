@@ -54,7 +54,8 @@ def test_a_size_is_width_by_height():
         (4.0, ["lanczos", "bicubic:2"], ["lanczos,scale=2", "bicubic:2"]),
         (6.0, ["nearest", "bicubic"], ["nearest,scale=6", "bicubic", "resize:60x72"]),
         (10.0, ["bicubic"], ["bicubic", "resize:100x120"]),
-        (2.0, ["auto"], ["super-resolver:x4", "resize:20x24"]),
+        (2.0, ["auto"], ["super-resolver:x2"]),
+        (3.0, ["auto"], ["super-resolver:x4", "resize:30x36"]),
         (1.0, ["bicubic"], ["bicubic"]),
     ],
 )
