@@ -40,16 +40,18 @@ def shrink(images: Tensor, threshold: Tensor, gain: Tensor | None = None) -> Ten
     if not (images.abs() > 1e-6).any():  # the chroma of a grey picture
         return images
     height = images.shape[2]
-    padded, gains = (
-        None if plane is None else F.pad(plane, (HALO, HALO, HALO, HALO), mode="replicate") for plane in (images, gain)
-    )
-    assert padded is not None
+    padded = _padded(images)
+    gains = None if gain is None else _padded(gain)
     bands = []
     for top in range(0, height, _ROWS):
         bottom = min(top + _ROWS, height)
         rows = slice(top, bottom + 2 * HALO)
         bands.append(_shrink_band(padded[:, :, rows], threshold, None if gains is None else gains[:, :, rows]))
     return torch.cat(bands, dim=2)
+
+
+def _padded(plane: Tensor) -> Tensor:
+    return F.pad(plane, (HALO, HALO, HALO, HALO), mode="replicate")
 
 
 def _shrink_band(padded: Tensor, threshold: Tensor, gains: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from restorekit.errors import NotAvailable
 from restorekit.weights.files import WeightsFile, file_sha256
-from restorekit.weights.networks import load_fitting, load_into, misfit
+from restorekit.weights.networks import load_fitting, load_into
 
 __all__ = ["Start"]
 
@@ -40,11 +40,7 @@ class Start:
             tensors = file.read()[0]
         sha256 = file_sha256(self.path)
         if not self.fitting:
-            problem = misfit(generator, {name: (each.dtype, tuple(each.shape)) for name, each in tensors.items()})
-            if problem:
-                way_out = "--fitting takes the tensors that do fit"
-                raise NotAvailable(self.path, f"does not fit the generator ({problem})", way_out)
-            load_into(generator, tensors, subject=self.path)
+            load_into(generator, tensors, subject=self.path, way_out="--fitting takes the tensors that do fit")
             return sha256
         taken, wanted = load_fitting(generator, tensors)
         if not taken:

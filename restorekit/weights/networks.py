@@ -89,7 +89,9 @@ def misfit(generator: object, given: Mapping[str, tuple[torch.dtype, tuple[int, 
     return "; ".join(problem for problem in problems if problem)
 
 
-def load_into(generator: object, tensors: Mapping[str, Tensor], *, subject: object = "weights") -> None:
+def load_into(
+    generator: object, tensors: Mapping[str, Tensor], *, subject: object = "weights", way_out: str = ""
+) -> None:
     """Copy tensors into a generator's networks, cast to their dtypes.
 
     Parameters
@@ -100,6 +102,8 @@ def load_into(generator: object, tensors: Mapping[str, Tensor], *, subject: obje
         Named ``network.parameter``.
     subject : object
         What an error is about: usually the file.
+    way_out : str
+        What an error advises.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def load_into(generator: object, tensors: Mapping[str, Tensor], *, subject: obje
     """
     problem = misfit(generator, {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()})
     if problem:
-        raise NotAvailable(subject, f"does not fit the generator ({problem})")
+        raise NotAvailable(subject, f"does not fit the generator ({problem})", way_out)
     for network, module in networks_of(generator).items():
         prefix = f"{network}."
         module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})

@@ -5,14 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import os
-import runpy
 import shutil
 import string
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -23,19 +20,17 @@ from restorekit.errors import NotAvailable, UsageError
 from restorekit.registry import registry
 from restorekit.testing import checks_for
 from restorekit.weights.checksums import content_sha256
+from tests.community import let_import, written
 
 for library in ("diffusers", "transformers"):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed: pip install 'restorekit[diffusers]'", allow_module_level=True)
 
-#: Lets torchvision, which transformers looks for, be imported beside the CPU build of torch.
-BESIDE_TORCH = Path(__file__).parents[1] / "beside_torch"
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A Stable Diffusion pipeline with small random networks, and a tokenizer that spells."""
-    runpy.run_path(str(BESIDE_TORCH / "sitecustomize.py"))
+    let_import()
     diffusers, transformers = importlib.import_module("diffusers"), importlib.import_module("transformers")
     torch.manual_seed(0)
     unet = diffusers.UNet2DConditionModel(
@@ -85,20 +80,6 @@ def folder(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("pipeline")
     pipeline.save_pretrained(path)
     return path
-
-
-@pytest.fixture
-def beside_torch(monkeypatch):
-    """Let processes that are started import what looks for torchvision."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(BESIDE_TORCH), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.syspath_prepend(str(BESIDE_TORCH))
-
-
-def written(path: Path) -> np.ndarray:
-    """Read a picture as it is in its file."""
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert picture is not None
-    return picture
 
 
 def test_holes_are_filled_as_the_library_fills_them(folder, photo):

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import json
 import os
-import runpy
 import sys
 from pathlib import Path
 
@@ -24,12 +23,11 @@ from restorekit.contract import Batch
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.registry import registry
 from restorekit.testing import checks_for
+from tests.community import let_import, written
 
 if importlib.util.find_spec("spandrel") is None:
     pytest.skip("spandrel is not installed: pip install 'restorekit[spandrel]'", allow_module_level=True)
 
-#: Lets torchvision, which spandrel imports, be imported beside the CPU build of torch.
-BESIDE_TORCH = Path(__file__).parents[1] / "beside_torch"
 
 #: Networks of several families, small: (architecture, class, settings).
 NETWORKS = {
@@ -51,7 +49,7 @@ NETWORKS = {
 @pytest.fixture(scope="module")
 def spandrel():
     """The library itself."""
-    runpy.run_path(str(BESIDE_TORCH / "sitecustomize.py"))
+    let_import()
     return importlib.import_module("spandrel")
 
 
@@ -73,20 +71,6 @@ def nets(spandrel, tmp_path_factory):
         return path
 
     return make
-
-
-@pytest.fixture
-def beside_torch(monkeypatch):
-    """Let processes that are started import spandrel."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(BESIDE_TORCH), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.syspath_prepend(str(BESIDE_TORCH))
-
-
-def written(path: Path) -> np.ndarray:
-    """Read a picture as it is in its file."""
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert picture is not None
-    return picture
 
 
 @pytest.mark.parametrize("name", NETWORKS)
