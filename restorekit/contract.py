@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -266,7 +266,7 @@ class Phase:
     networks : tuple of str
         The keys of ``networks()`` whose parameters this phase moves.
     learning_rate : float
-        Of Adam, before the run's schedule.
+        Before the run's schedule.
     betas : tuple of float
         Adam's decay rates.
     weight_decay : float
@@ -275,6 +275,10 @@ class Phase:
         Largest gradient norm; ``None`` for no clipping.
     ema_decay : float, optional
         Decay a step of the exponential moving average kept of these networks; ``None`` for none.
+    optimizer : {"adam", "muon"}
+        Adam (decoupled from its weight decay, AdamW); or Muon (Jordan et al. 2024) for the layers between hidden
+        features and Adam for all else, on one scale of learning rates: restoration networks learn with it in a third
+        of the steps.
     """
 
     networks: tuple[str, ...]
@@ -283,6 +287,7 @@ class Phase:
     weight_decay: float = 0.0
     clip_norm: float | None = None
     ema_decay: float | None = None
+    optimizer: Literal["adam", "muon"] = "adam"
 
 
 #: A function of a batch to be minimised: the mean loss over the batch, and scalars to log.

@@ -58,8 +58,10 @@ class Recipe:
 
     Parameters
     ----------
+    optimizer : {"adam", "muon"}
+        Of the network; see `restorekit.plugin.Phase`.
     learning_rate : float
-        Of Adam, at its highest.
+        At its highest.
     loss : {"l1", "charbonnier", "l2"}
         Between the restored picture and the clean one.
     ema_decay : float
@@ -68,6 +70,7 @@ class Recipe:
         Steps that damage the clean picture; a network with ``noise_map`` wants noise alone.
     """
 
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
     loss: Literal["l1", "charbonnier", "l2"] = "l1"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999

@@ -46,6 +46,7 @@ class Training:
                 learning_rate=self.recipe.learning_rate,
                 betas=(0.9, 0.99),
                 clip_norm=1.0,
+                optimizer=self.recipe.optimizer,
                 ema_decay=self.recipe.ema_decay,
             )
         }

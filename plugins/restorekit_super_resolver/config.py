@@ -56,8 +56,10 @@ class Recipe:
     stage : {"psnr", "gan"}
         Towards the highest PSNR; or, usually from weights of the first stage (``--start``), towards pictures that
         look sharp, against a discriminator.
+    optimizer : {"adam", "muon"}
+        Of the network, see `restorekit.plugin.Phase`; a discriminator's is Adam.
     learning_rate : float
-        Of Adam, at its highest; also the discriminator's.
+        At its highest; also the discriminator's.
     loss : {"l1", "charbonnier", "l2"}
         Between the enlarged picture and the sharp one.
     ema_decay : float
@@ -79,6 +81,7 @@ class Recipe:
     """
 
     stage: Literal["psnr", "gan"] = "psnr"
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
     loss: Literal["l1", "charbonnier", "l2"] = "l1"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999

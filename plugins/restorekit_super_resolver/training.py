@@ -51,6 +51,7 @@ class Pixelwise:
                 learning_rate=recipe.learning_rate,
                 betas=(0.9, 0.99),
                 clip_norm=1.0,
+                optimizer=recipe.optimizer,
                 ema_decay=recipe.ema_decay,
             )
         }
@@ -97,7 +98,14 @@ class Adversarial(Pixelwise):
         rate, betas = self.recipe.learning_rate, (0.9, 0.99)
         ema = self.recipe.ema_decay
         return {
-            "generator": Phase(networks=("generator",), learning_rate=rate, betas=betas, clip_norm=1.0, ema_decay=ema),
+            "generator": Phase(
+                networks=("generator",),
+                learning_rate=rate,
+                betas=betas,
+                clip_norm=1.0,
+                ema_decay=ema,
+                optimizer=self.recipe.optimizer,
+            ),
             "discriminator": Phase(networks=("discriminator",), learning_rate=rate, betas=betas, clip_norm=1.0),
         }
 

@@ -19,9 +19,9 @@ _SHARE = 0.25
 
 
 def can_reside(sampler: Sampler, device: torch.device) -> bool:
-    """Return whether a sampler's pictures can live on the device: in one array, small enough, and of one shape."""
+    """Return whether a sampler's pictures can live on the device: in one array, small enough, of one shape and size."""
     source = sampler.source
-    if not isinstance(source, ArraySource):
+    if not isinstance(source, ArraySource) or sampler.shrink < 1:
         return False
     height, width = source.pictures.shape[1:3]
     if sampler.crop is None and sampler.rotate and height != width:

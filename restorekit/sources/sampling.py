@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,6 +77,9 @@ class Sampler:
         Side of the square crops in pixels; ``None`` takes pictures whole (they must have one size).
     flip, rotate : bool
         Mirror left-right, and turn by quarter turns, at random.
+    shrink : float
+        Pictures are shrunk before they are cropped, each time by another factor between this and 1, as far as the crop
+        still fits: crops of large photographs then hold detail of every size.
     """
 
     source: Source
@@ -83,6 +87,7 @@ class Sampler:
     crop: int | None = None
     flip: bool = True
     rotate: bool = False
+    shrink: float = 1.0
 
     def batch(self, indices: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None, NDArray[np.int64]]:
         """Draw the samples with these global indices.
@@ -103,7 +108,7 @@ class Sampler:
         """
         numbers = np.asarray(indices, np.int64)
         seeds = sample_seeds(self.seed, numbers)
-        draws = uniforms(seeds, 4)
+        draws = uniforms(seeds, 5)
         chosen = self.chosen(indices)
         pictures = [self._crop(self.source.picture(int(n)), draw) for n, draw in zip(chosen, draws, strict=True)]
         labels = None if self.source.labels is None else self.source.labels[chosen]
@@ -121,11 +126,21 @@ class Sampler:
                 pad = ((0, max(0, self.crop - height)), (0, max(0, self.crop - width)), (0, 0))
                 picture = np.pad(picture, pad, mode="symmetric")
                 height, width = picture.shape[:2]
-            y, x = int(draw[0] * (height - self.crop + 1)), int(draw[1] * (width - self.crop + 1))
-            picture = picture[y : y + self.crop, x : x + self.crop]
+            factor = self.shrink + (1 - self.shrink) * draw[4]
+            side = min(round(self.crop / factor), height, width)
+            y, x = int(draw[0] * (height - side + 1)), int(draw[1] * (width - side + 1))
+            picture = picture[y : y + side, x : x + side]
+            if side > self.crop:
+                picture = _shrunk(picture, self.crop)
         if self.flip and draw[2] < 0.5:
             picture = picture[:, ::-1]
         return np.rot90(picture, int(draw[3] * 4)) if self.rotate else picture
+
+
+def _shrunk(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Average over areas, three channels at a time."""
+    parts = [picture[..., first : first + 3] for first in range(0, picture.shape[2], 3)]
+    return np.concatenate([cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in parts], axis=2)
 
 
 @functools.lru_cache(maxsize=4)

@@ -20,12 +20,14 @@ from torch import Tensor, nn
 
 from restorekit.errors import NotAvailable, OutputError
 from restorekit.files import sync_folder
+from restorekit.training.muon import Muon
 from restorekit.training.update import PhaseState, Updater
 
 __all__ = ["circumstances", "latest", "load_checkpoint", "prune", "save_checkpoint"]
 
 _NAME = re.compile(r"step-(\d{9})")
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+#: What Adam and Muon keep of each parameter.
+_MOMENTS, _MOMENTUM = {"step", "exp_avg", "exp_avg_sq"}, {"momentum"}
 
 
 def save_checkpoint(
@@ -93,7 +95,7 @@ def load_checkpoint(path: Path, networks: Mapping[str, nn.Module], updater: Upda
             network.load_state_dict(own)
         for name, phase in updater.states.items():
             _load_averages(name, phase, stored["averages"], path)
-            _load_optimizer(name, phase, stored["optimizers"])
+            _load_optimizers(name, phase, stored["optimizers"])
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         problem = " ".join(str(error).split())[:300]
         raise NotAvailable(path, f"cannot be resumed from ({problem})", "delete it to use the one before") from error
@@ -143,20 +145,35 @@ def _load_averages(name: str, phase: PhaseState, stored: Mapping[str, Tensor], p
         )
 
 
-def _load_optimizer(name: str, phase: PhaseState, stored: Mapping[str, Tensor]) -> None:
-    fused = phase.optimizer.defaults.get("fused")
+def _load_optimizers(name: str, phase: PhaseState, stored: Mapping[str, Tensor]) -> None:
     for number, parameter in enumerate(phase.parameters):
-        if (steps := stored.get(f"{name}/{number}/step")) is None:
+        own = f"{name}/{number}/"
+        found = {key.removeprefix(own): value for key, value in stored.items() if key.startswith(own)}
+        optimizer = _optimizer_of(parameter, phase)
+        if set(found) != (_MOMENTUM if isinstance(optimizer, Muon) else _MOMENTS):
+            # Never stepped, or the run goes on with another optimizer.
             continue
-        moments: dict[str, Tensor] = {"step": steps.to(parameter.device if fused else "cpu", copy=True)}
-        for key in _MOMENTS:
-            # In the parameter's own memory layout, since fused Adam walks through all of them alike.
-            moments[key] = torch.empty_like(parameter, requires_grad=False)
-            moments[key].copy_(stored[f"{name}/{number}/{key}"])
-        phase.optimizer.state[parameter] = moments
+        fused = optimizer.defaults.get("fused")
+        state: dict[str, Tensor] = {}
+        for key, value in found.items():
+            if key == "step":
+                state[key] = value.to(parameter.device if fused else "cpu", copy=True)
+            else:
+                # In the parameter's own memory layout, since fused Adam walks through all of them alike.
+                state[key] = torch.empty_like(parameter, requires_grad=False)
+                state[key].copy_(value)
+        optimizer.state[parameter] = state
     if phase.scale is not None and f"{name}/scale" in stored:
         phase.scale.factor.copy_(stored[f"{name}/scale"])
         phase.scale.steps.copy_(stored[f"{name}/scale_steps"])
+
+
+def _optimizer_of(parameter: nn.Parameter, phase: PhaseState) -> torch.optim.Optimizer:
+    """Return which of a phase's optimizers moves a parameter."""
+    for optimizer in phase.optimizers:
+        if any(parameter is each for group in optimizer.param_groups for each in group["params"]):
+            return optimizer
+    raise KeyError("a parameter that no optimizer moves")
 
 
 def _tensors(networks: Mapping[str, nn.Module], updater: Updater) -> dict[str, dict[str, Tensor]]:
@@ -165,7 +182,7 @@ def _tensors(networks: Mapping[str, nn.Module], updater: Updater) -> dict[str, d
     for name, phase in updater.states.items():
         averages |= {f"{name}/{key}": average for key, average in phase.averages.items()}
         for number, parameter in enumerate(phase.parameters):
-            for key, value in phase.optimizer.state.get(parameter, {}).items():
+            for key, value in _optimizer_of(parameter, phase).state.get(parameter, {}).items():
                 optimizers[f"{name}/{number}/{key}"] = torch.as_tensor(value)
         if phase.scale is not None:
             optimizers |= {f"{name}/scale": phase.scale.factor, f"{name}/scale_steps": phase.scale.steps}

@@ -42,6 +42,9 @@ class RunConfig:
         Side of the training crops in pixels; none takes pictures whole.
     flip, rotate : bool
         Augment by mirroring, and by quarter turns.
+    shrink : float
+        Shrink pictures before they are cropped, each time by another factor between this and 1: crops of large
+        photographs then hold detail of every size. Only with ``crop``.
     seed : int
         Of all randomness.
     jitter : float
@@ -81,6 +84,7 @@ class RunConfig:
     crop: Annotated[int, Field(ge=8)] | None = 128
     flip: bool = True
     rotate: bool = False
+    shrink: Annotated[float, Field(gt=0, le=1)] = 1.0
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     mixup: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.0
     resident: Literal["auto", "on", "off"] = "auto"

@@ -253,7 +253,7 @@ class Loop:
         run, source = self.plan.run, self.data
         if run.mixup and source.labels is not None and getattr(self.trainer, "uses_labels", True):
             raise UsageError("run.mixup", "mixes pictures, and these have labels to learn from", "set run.mixup=0")
-        sampler = Sampler(source, run.seed, run.crop, run.flip, run.rotate)
+        sampler = Sampler(source, run.seed, run.crop, run.flip, run.rotate, run.shrink)
         device = self.runtime.device
         wanted = run.resident == "on" or (run.resident == "auto" and device.type == "cuda")
         reside = wanted and self.recipe is None and can_reside(sampler, device)

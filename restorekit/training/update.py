@@ -20,6 +20,7 @@ from restorekit.errors import UsageError
 from restorekit.inference.device import Runtime
 from restorekit.training.averages import follow, running_statistics
 from restorekit.training.compiling import Compiled
+from restorekit.training.muon import Muon, is_hidden_matrix
 from restorekit.training.scaling import LossScale
 
 __all__ = ["Diverged", "PhaseState", "Updater"]
@@ -44,8 +45,8 @@ class PhaseState:
         As the trainer declares it.
     parameters : list of Parameter
         What it moves.
-    optimizer : Optimizer
-        Adam.
+    optimizers : tuple of Optimizer
+        Adam; or Muon for some of the parameters, and Adam for the others.
     rate : Tensor
         Its learning rate now.
     averages : mapping of str to Tensor
@@ -60,7 +61,7 @@ class PhaseState:
 
     phase: Phase
     parameters: list[nn.Parameter]
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]
     rate: Tensor
     averages: dict[str, Tensor]
     averaged: list[Tensor]
@@ -117,7 +118,7 @@ class Updater:
 
         def descend() -> None:
             scalars.clear()
-            state.optimizer.zero_grad(set_to_none=True)
+            _forget_gradients(state)
             self._descend(phase, state, loss, batch, scalars)
 
         if self._compiled is None:
@@ -170,7 +171,7 @@ class Updater:
         return PhaseState(
             phase,
             parameters,
-            self._optimizer(phase, parameters, rate),
+            self._optimizers(phase, parameters, rate),
             rate,
             {key: value.detach().clone() for key, value in named.items()},
             list(named.values()),
@@ -178,12 +179,23 @@ class Updater:
             LossScale(device) if self._runtime.precision == "fp16" else None,
         )
 
-    def _optimizer(self, phase: Phase, parameters: list[nn.Parameter], rate: Tensor) -> torch.optim.Optimizer:
-        kind = self._runtime.device.type
+    def _optimizers(
+        self, phase: Phase, parameters: list[nn.Parameter], rate: Tensor
+    ) -> tuple[torch.optim.Optimizer, ...]:
+        kind, decay = self._runtime.device.type, phase.weight_decay
         options: dict[str, Any] = (
             {"fused": True, "capturable": kind == "cuda"} if kind in _FUSED else {"foreach": False}
         )
-        return torch.optim.AdamW(parameters, lr=rate, betas=phase.betas, weight_decay=phase.weight_decay, **options)
+        matrices = [p for p in parameters if phase.optimizer == "muon" and is_hidden_matrix(p)]
+        taken = {id(parameter) for parameter in matrices}
+        others = [parameter for parameter in parameters if id(parameter) not in taken]
+        optimizers: list[torch.optim.Optimizer] = []
+        if matrices:
+            half = torch.bfloat16 if self._runtime.precision == "bf16" else torch.float32
+            optimizers.append(Muon(matrices, rate, weight_decay=decay, dtype=half))
+        if others:
+            optimizers.append(torch.optim.AdamW(others, lr=rate, betas=phase.betas, weight_decay=decay, **options))
+        return tuple(optimizers)
 
     def _descend(self, phase: str, state: PhaseState, loss: Loss, batch: Batch, scalars: dict[str, Tensor]) -> None:
         """Compute the gradients of this phase's parameters alone: the other networks are only passed through."""
@@ -217,16 +229,22 @@ class Updater:
         self.skipped.add_(bad)
         self._in_a_row.add_(1).mul_(bad)
         missed = bad.float()
-        if self._runtime.device.type in _FUSED:
-            state.optimizer.found_inf = missed  # pyright: ignore[reportAttributeAccessIssue]
-            state.optimizer.grad_scale = None  # pyright: ignore[reportAttributeAccessIssue]
-            state.optimizer.step()
-        elif not bad:
-            state.optimizer.step()
+        for optimizer in state.optimizers:
+            if isinstance(optimizer, Muon) or self._runtime.device.type in _FUSED:
+                optimizer.found_inf = missed  # pyright: ignore[reportAttributeAccessIssue]
+                optimizer.grad_scale = None  # pyright: ignore[reportAttributeAccessIssue]
+                optimizer.step()
+            elif not bad:
+                optimizer.step()
         if state.scale is not None:
             state.scale.adapt(missed)
-        state.optimizer.zero_grad(set_to_none=True)
+        _forget_gradients(state)
         return bad
+
+
+def _forget_gradients(state: PhaseState) -> None:
+    for parameter in state.parameters:
+        parameter.grad = None
 
 
 def _average(gradients: list[Tensor]) -> None:
