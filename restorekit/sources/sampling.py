@@ -139,7 +139,7 @@ class Sampler:
 
 def _shrunk(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Average over areas, three channels at a time."""
-    parts = [picture[..., first : first + 3] for first in range(0, picture.shape[2], 3)]
+    parts = [np.ascontiguousarray(picture[..., first : first + 3]) for first in range(0, picture.shape[2], 3)]
     return np.concatenate([cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in parts], axis=2)
 
 

@@ -51,12 +51,15 @@ def test_a_folder_with_inputs_and_targets_is_pairs_where_they_are_wanted(folder)
     assert alone.picture(0).shape[2] == 3
 
 
-def test_both_pictures_of_a_pair_are_cropped_mirrored_and_turned_alike(folder):
-    sampler = Sampler(open_source([str(folder)], pairs=True), seed=3, crop=24, flip=True, rotate=True)
+@pytest.mark.parametrize("shrink", [1.0, 0.5])
+def test_both_pictures_of_a_pair_are_shrunk_cropped_mirrored_and_turned_alike(folder, shrink):
+    options = {"seed": 3, "crop": 24, "flip": True, "rotate": True, "shrink": shrink}
+    sampler = Sampler(open_source([str(folder)], pairs=True), **options)
     pictures, _, _ = sampler.batch(range(24))
     assert pictures.shape == (24, 24, 24, 6)
-    assert np.array_equal(pictures[..., :3], 255 - pictures[..., 3:])
-    targets = Sampler(open_source([str(folder / "target")]), seed=3, crop=24, flip=True, rotate=True)
+    # Averages of bytes are rounded, halves to even ones.
+    assert np.abs(pictures[..., :3] - (255.0 - pictures[..., 3:])).max() <= (shrink < 1)
+    targets = Sampler(open_source([str(folder / "target")]), **options)
     assert np.array_equal(pictures[..., 3:], targets.batch(range(24))[0])
 
 

@@ -74,5 +74,6 @@ def test_folders_and_large_sets_do_not_reside(monkeypatch):
     for free, expected in ((2_000_000, True), (1_000_000, False)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, free))
         assert can_reside(Sampler(source, 0, 32), cuda) is expected
+    assert not can_reside(Sampler(source, 0, 32, shrink=0.5), torch.device("cpu"))
     other: Any = object()
     assert not can_reside(Sampler(other, 0, 32), cuda)

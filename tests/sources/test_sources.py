@@ -140,6 +140,21 @@ def test_crops_cover_the_picture_and_pictures_smaller_than_the_crop_are_mirrored
     assert small.batch([0])[0].shape == (1, 16, 16, 3)
 
 
+def test_shrunk_crops_show_more_of_the_picture_and_the_rest_is_drawn_as_before():
+    ramp = np.broadcast_to(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (120, 120, 3))
+    source = ArraySource("ramp", np.ascontiguousarray(ramp)[None])
+    shrunk, plain = (Sampler(source, 0, 16, flip=False, shrink=factor) for factor in (0.25, 1.0))
+    pictures, _, seeds = shrunk.batch(range(500))
+    spans = pictures[:, 0, -1, 0].astype(int) - pictures[:, 0, 0, 0]
+    # A side of 16 pixels spans 15 steps of 2 grey values at full size, and four times as many at a quarter of it.
+    assert 28 <= spans.min() <= 34
+    assert 112 <= spans.max() <= 120
+    np.testing.assert_array_equal(seeds, plain.batch(range(500))[2])
+    np.testing.assert_array_equal(pictures[7], shrunk.batch([7])[0][0])
+    small = Sampler(ArraySource("grey", np.ascontiguousarray(ramp[:20, :20, 0])[None]), 0, 16, shrink=0.1)
+    assert small.batch(range(20))[0].shape == (20, 16, 16, 3)
+
+
 @pytest.fixture
 def server(tmp_path):
     """Serve a folder on the loopback interface."""
