@@ -4,7 +4,8 @@
 
 Every table is a `restorekit benchmark` command, printed above it, and runs in processes of its own; ``--python`` names
 another environment's interpreter, so that an installed wheel is measured and not this checkout. ``--only`` takes some
-of the tables. ``--data`` holds ``test/`` (Set5, Set14, BSD100, CBSD68.txt, classic5), ``val/CID22`` and ``generation/``.
+of the tables. ``--data`` holds ``test/`` (Set5, Set14, BSD100, CBSD68.txt, classic5), ``val/CID22`` and
+``generation/``.
 """
 
 from __future__ import annotations
@@ -57,28 +58,12 @@ def tables(data: Path, features: Path | None, foreign: Path | None, some: Path) 
         for name in ("Set5", "Set14", "BSD100"):
             step = (f"super-resolver:x{scale}", "--data", str(test / name), "--published", f"sr:{scale}")
             yield Table(f"x{scale}", f"Enlarging {scale} times, {name}", (*step, "--show-published"))
-    sharp = [
-        "super-resolver:x4-gan",
-        "super-resolver:x4",
-        "--data",
-        str(test / "BSD100"),
-        "--degradation",
-        "downscale:4",
-    ]
-    yield Table("x4-gan", "Enlarging 4 times for the eye, BSD100", (*sharp, "--metric", distance, *deep))
-    real = ["super-resolver:x4-real", "super-resolver:x4", *([] if foreign is None else [str(foreign)])]
-    real += [
-        "--data",
-        str(test / "BSD100"),
-        "--only",
-        str(some),
-        "--degradation",
-        "real:4",
-        "--metric",
-        distance,
-        *deep,
-    ]
-    yield Table("x4-real", "Enlarging damaged pictures 4 times, part of BSD100", real)
+    photos, judged = ("--data", str(test / "BSD100")), ("--metric", distance, *deep)
+    sharp = ("super-resolver:x4-gan", "super-resolver:x4", *photos, "--degradation", "downscale:4")
+    yield Table("x4-gan", "Enlarging 4 times for the eye, BSD100", (*sharp, *judged))
+    others = ("super-resolver:x4", *(() if foreign is None else (str(foreign),)))
+    real = ("super-resolver:x4-real", *others, *photos, "--only", str(some), "--degradation", "real:4")
+    yield Table("x4-real", "Enlarging damaged pictures 4 times, part of BSD100", (*real, *judged))
     for sigma in (25, 50):
         noisy = ("denoiser", *photos, "--only", str(test / "CBSD68.txt"))
         published = ("--published", f"denoise:{sigma}", "--show-published")
