@@ -21,7 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
-__all__ = ["Plan", "RunConfig", "load_plan"]
+__all__ = ["Plan", "RunConfig", "changed_settings", "load_plan"]
 
 _TABLES = ("network", "recipe", "run")
 
@@ -178,6 +178,17 @@ def load_plan(
     owners = {"network": resolve(spec, spec.config), "recipe": resolve(spec, spec.recipe), "run": RunConfig}
     built = {name: _validated(name, owners[name], tables[name]) for name in _TABLES}
     return Plan(spec.name, **built)
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return which settings of two resolved configurations differ, each as ``"run.steps: 100 -> 200"``."""
+    changed: list[str] = []
+    for table in _TABLES:
+        one, other = before.get(table, {}), now.get(table, {})
+        for name in sorted({*one, *other}):
+            if one.get(name) != other.get(name):
+                changed.append(f"{table}.{name}: {one.get(name)} -> {other.get(name)}")
+    return changed
 
 
 def _tables(spec: GeneratorSpec, file: Path | None, saved: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:

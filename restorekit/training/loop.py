@@ -25,7 +25,7 @@ from restorekit.sources.resident import Resident, can_reside
 from restorekit.training.averages import Averaged
 from restorekit.training.checkpoint import circumstances, latest, load_checkpoint, prune, save_checkpoint
 from restorekit.training.compiling import Compiled, eager
-from restorekit.training.config import Plan
+from restorekit.training.config import Plan, changed_settings
 from restorekit.training.data import Augmentation, Batches, recipe_for
 from restorekit.training.distributed import Group
 from restorekit.training.graph import CudaRecorder, Recorder, StepGraph
@@ -87,6 +87,8 @@ class Loop:
             self.validation = Validation(validation, self.recipe, run.crop, run.validation_pictures)
         self.metrics: dict[str, float] = {}
         self.best: tuple[float, int] | None = None
+        #: Settings that a resumed run was given anew, and when.
+        self.changes: list[str] = []
 
     def run(self, steps: int | None, minutes: float | None, resume: bool) -> tuple[int, int]:
         """Train until the horizon, a limit, or a signal; return the steps done and the signal (0 for none)."""
@@ -151,6 +153,11 @@ class Loop:
         self.metrics = state.get("metrics", {})
         self.start = state.get("start", self.start)
         self.best = tuple(state["best"]) if state.get("best") else None
+        self.changes = state.get("changes", [])
+        if others := changed_settings(state.get("config", self.plan.as_dict()), self.plan.as_dict()):
+            self.changes = [*self.changes, *(f"step {state['step']}: {other}" for other in others)]
+            if self.group.leads:
+                warnings.warn(f"resumed with other settings: {', '.join(others)}", stacklevel=2)
         return int(state["step"])
 
     def _log(self, journal: Journal | None, step: int, values: dict[str, float], speed: float) -> None:
@@ -201,7 +208,14 @@ class Loop:
 
     def _told(self) -> dict[str, object]:
         """Return what a resumed run has to know besides tensors."""
-        return {"metrics": self.metrics, "best": self.best, "start": self.start}
+        plan = self.plan.as_dict()
+        return {
+            "metrics": self.metrics,
+            "best": self.best,
+            "start": self.start,
+            "config": plan,
+            "changes": self.changes,
+        }
 
     def _finish(self) -> None:
         """Let the trainer do what comes after the last step, with the weights that are kept."""
@@ -221,6 +235,7 @@ class Loop:
             "steps": step,
             "start": self.start,
             "config": self.plan.as_dict(),
+            "changes": self.changes,
             "degradation": [str(s) for s in self.recipe.steps] if self.recipe else [],
             "device": str(self.runtime.device),
             "precision": self.runtime.precision,

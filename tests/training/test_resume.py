@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.registry import registry
+from restorekit.weights.card import card
 
 from .conftest import RUN, TINY
 
@@ -98,6 +99,16 @@ def test_a_run_that_is_ended_by_a_signal_goes_on_with_the_same_bits(tmp_path, co
     resumed = start(command, "-o", str(tmp_path / "ended"), "--resume")
     assert resumed.wait(120) == 0, resumed.stderr and resumed.stderr.read()
     assert_same_run(tmp_path / "whole", tmp_path / "ended", 40)
+
+
+def test_settings_that_a_resumed_run_is_given_anew_are_said_and_recorded(tmp_path, teach):
+    teach(tmp_path / "run", steps=4)
+    others = ["recipe.optimizer=muon", "network.features=8"]
+    with pytest.warns(UserWarning, match=r"other settings: recipe\.optimizer: adam -> muon, run\.steps: 8 -> 12$"):
+        teach(tmp_path / "run", settings=others, horizon=12, resume=True, steps=10)
+    teach(tmp_path / "run", settings=others, horizon=12, resume=True)
+    told = card(tmp_path / "run/weights.safetensors")["training"]
+    assert told["changes"] == ["step 4: recipe.optimizer: adam -> muon", "step 4: run.steps: 8 -> 12"]
 
 
 def test_a_second_run_into_the_same_folder_is_refused(tmp_path, teach):
