@@ -230,7 +230,11 @@ def _card_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     networks = ", ".join(f"{name} {count:,}" for name, count in facts["networks"].items())
     yield "parameters", f"{facts['parameters']:,} ({networks})"
     yield "stored as", f"{', '.join(facts['dtypes'])}, {_size(facts['bytes'])}"
+    for training in facts["training"].get("earlier", []):
+        yield "trained before", _pairs({key: value for key, value in training.items() if value and key != "config"})
     for key, value in facts["training"].items():
+        if key == "earlier":
+            continue
         yield f"training: {key.replace('_', ' ')}", _pairs(value) if isinstance(value, dict) else _told(value)
     for metric in facts["metrics"]:
         yield "metric", f"{metric['name']} {metric['value']:g} on {metric['data']} ({metric['protocol']})"

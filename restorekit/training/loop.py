@@ -25,10 +25,11 @@ from restorekit.sources.resident import Resident, can_reside
 from restorekit.training.averages import Averaged
 from restorekit.training.checkpoint import circumstances, latest, load_checkpoint, prune, save_checkpoint
 from restorekit.training.compiling import Compiled, eager
-from restorekit.training.config import Plan, changed_settings
+from restorekit.training.config import Plan
 from restorekit.training.data import Augmentation, Batches, recipe_for
 from restorekit.training.distributed import Group
 from restorekit.training.graph import CudaRecorder, Recorder, StepGraph
+from restorekit.training.history import History
 from restorekit.training.journal import Journal
 from restorekit.training.starting import Start
 from restorekit.training.update import Diverged, Updater
@@ -66,7 +67,7 @@ class Loop:
         # The initial weights are a function of the seed, too.
         torch.manual_seed(plan.run.seed)
         self.loaded = _generator(plan, registry)
-        self.start = "" if start is None else start.load_into(self.loaded.generator)
+        self.history = History.begun(start, self.loaded.generator)
         spec = self.loaded.spec
         trainer = resolve(spec, spec.trainer)(self.loaded.generator, plan.recipe)
         if not isinstance(trainer, Trainable):
@@ -87,8 +88,6 @@ class Loop:
             self.validation = Validation(validation, self.recipe, run.crop, run.validation_pictures)
         self.metrics: dict[str, float] = {}
         self.best: tuple[float, int] | None = None
-        #: Settings that a resumed run was given anew, and when.
-        self.changes: list[str] = []
 
     def run(self, steps: int | None, minutes: float | None, resume: bool) -> tuple[int, int]:
         """Train until the horizon, a limit, or a signal; return the steps done and the signal (0 for none)."""
@@ -151,13 +150,10 @@ class Loop:
             told = ", ".join(f"{key} {state[key]} then, {now[key]} now" for key in changed)
             warnings.warn(f"resumed, but not to the last bit: {told}", stacklevel=2)
         self.metrics = state.get("metrics", {})
-        self.start = state.get("start", self.start)
         self.best = tuple(state["best"]) if state.get("best") else None
-        self.changes = state.get("changes", [])
-        if others := changed_settings(state.get("config", self.plan.as_dict()), self.plan.as_dict()):
-            self.changes = [*self.changes, *(f"step {state['step']}: {other}" for other in others)]
-            if self.group.leads:
-                warnings.warn(f"resumed with other settings: {', '.join(others)}", stacklevel=2)
+        self.history, others = self.history.resumed(state, self.plan)
+        if others and self.group.leads:
+            warnings.warn(f"resumed with other settings: {', '.join(others)}", stacklevel=2)
         return int(state["step"])
 
     def _log(self, journal: Journal | None, step: int, values: dict[str, float], speed: float) -> None:
@@ -208,14 +204,7 @@ class Loop:
 
     def _told(self) -> dict[str, object]:
         """Return what a resumed run has to know besides tensors."""
-        plan = self.plan.as_dict()
-        return {
-            "metrics": self.metrics,
-            "best": self.best,
-            "start": self.start,
-            "config": plan,
-            "changes": self.changes,
-        }
+        return {"metrics": self.metrics, "best": self.best, **self.history.state(self.plan)}
 
     def _finish(self) -> None:
         """Let the trainer do what comes after the last step, with the weights that are kept."""
@@ -233,9 +222,7 @@ class Loop:
             "terms": self.terms,
             "pictures": len(self.data),
             "steps": step,
-            "start": self.start,
-            "config": self.plan.as_dict(),
-            "changes": self.changes,
+            **self.history.state(self.plan),
             "degradation": [str(s) for s in self.recipe.steps] if self.recipe else [],
             "device": str(self.runtime.device),
             "precision": self.runtime.precision,

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from restorekit.errors import NotAvailable
-from restorekit.weights.files import WeightsFile, file_sha256
+from restorekit.weights.files import WeightsFile, file_sha256, read_header
 from restorekit.weights.networks import load_fitting, load_into
 
 __all__ = ["Start"]
+
+#: What is kept of earlier trainings.
+_TOLD = ("changes", "config", "data", "degradation", "precision", "start", "steps", "terms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,16 @@ class Start:
         if not taken:
             raise NotAvailable(self.path, "has no tensor that fits the generator", "give weights of the same kind")
         return f"{sha256} ({taken} of {wanted} tensors)"
+
+    def trainings(self) -> list[JsonValue]:
+        """Return how the weights came to be, the oldest training first: their data and terms are those of what follows.
+
+        Raises
+        ------
+        NotAvailable
+            The file cannot be read.
+        """
+        training = read_header(self.path).training
+        earlier = training.get("earlier", [])
+        own = {key: value for key, value in training.items() if key in _TOLD}
+        return [*(earlier if isinstance(earlier, list) else []), own]

@@ -76,6 +76,12 @@ def test_the_header_tells_which_weights_a_run_started_from_also_after_it_was_res
     second = teach(tmp_path / "second", horizon=8, resume=True).weights
     assert read_header(first).training["start"] == ""
     assert read_header(second).training["start"] == file_sha256(first)
+    third = teach(tmp_path / "third", horizon=3, start=second, terms="CC0").weights
+    fourth = teach(tmp_path / "fourth", horizon=1, start=third).weights
+    earlier = read_header(fourth).training["earlier"]
+    assert [(each["steps"], each["terms"]) for each in earlier] == [(2, ""), (8, ""), (3, "CC0")]
+    assert earlier[2]["start"] == file_sha256(second)
+    assert earlier[0]["config"]["run"]["steps"] == 2
 
 
 def test_a_run_takes_what_fits_of_weights_for_another_scale(tmp_path, teach):
