@@ -214,7 +214,8 @@ class Beside:
     def close(self) -> None:
         """Wait for all copies: pinned memory that is given back is soon someone else's."""
         while self._under_way:
-            self._under_way.popleft()[0].synchronize()
+            self._under_way[0][0].synchronize()
+            self._under_way.popleft()
 
     def _keep(self, done: Event, pinned: Sequence[Tensor]) -> None:
         """Hold pinned memory until its copy is done."""
