@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -23,7 +23,7 @@ class Stream:
 
     def __init__(self, clock: Clockwork, name: str):
         self.clock, self.name = clock, name
-        self.queue: list[Callable[[], None]] = []
+        self.queue: deque[Callable[[], None]] = deque()
         self.done = 0
         self.sure: Counter[str] = Counter()
 
@@ -79,13 +79,13 @@ class Clockwork:
     def catch_up(self, sure: Counter[str]) -> None:
         for stream in (self.up, self.down):
             while stream.done < sure[stream.name]:
-                stream.queue[stream.done]()
+                stream.queue.popleft()()
                 stream.done += 1
 
     @property
     def pending(self) -> int:
         """Copies that the host does not know the end of."""
-        return sum(len(stream.queue) - self.host[stream.name] for stream in (self.up, self.down))
+        return sum(stream.sure[stream.name] - self.host[stream.name] for stream in (self.up, self.down))
 
     def network_stream(self) -> Stream:
         return self.network
