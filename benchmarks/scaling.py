@@ -113,11 +113,10 @@ def main() -> None:
     counts, sizes = (
         [float(text) for text in listed.split(",") if text] for listed in (arguments.pictures, arguments.megapixels)
     )
-    many = [
-        Case(f"{count:g} pictures", functools.partial(make_pictures, count=int(count), side=arguments.side))
-        for count in counts
-    ]
-    large = [Case(f"{size:g} megapixels", functools.partial(make_large, count=2, megapixels=size)) for size in sizes]
+    small = functools.partial(make_pictures, side=arguments.side)
+    two = functools.partial(make_large, count=2)
+    many = [Case(_counted(count, "picture"), functools.partial(small, count=int(count))) for count in counts]
+    large = [Case(_counted(size, "megapixel"), functools.partial(two, megapixels=size)) for size in sizes]
     engines = {
         f"{name}, {workers}": options
         for name in dict.fromkeys(["local", *arguments.engines.split(",")])
@@ -129,8 +128,8 @@ def main() -> None:
         measure(kept, [*many, *large], engines, arguments)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-    cores, rounds = os.cpu_count(), arguments.rounds
-    print(f"{arguments.step}, {cores} cores, medians of {rounds} rounds in turn; time / one process\n")
+    rounds = _counted(arguments.rounds, "round")
+    print(f"{arguments.step}, {os.cpu_count()} cores, medians of {rounds} in turn; time / one process\n")
     names = list(engines)
     for cases in filter(None, (many, large)):
         print_rows(["engine, workers", *(case.name for case in cases)], ratios(kept, cases, names))
@@ -144,6 +143,10 @@ def main() -> None:
         print_rows(
             ["engine, workers", "start: s more", "ms a picture"], overheads(kept, many[0], many[-1], more, names)
         )
+
+
+def _counted(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def measure(

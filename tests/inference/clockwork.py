@@ -7,6 +7,7 @@ import itertools
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ class Clockwork:
         self._pool = itertools.cycle([self.up, self.down])
         self._current = self.network
         self._home = WeakIdKeyDictionary()
-        self._users = WeakIdKeyDictionary()
+        self._users: Any = WeakIdKeyDictionary()
 
     def compute(self) -> None:
         """Tell that the generator is called."""

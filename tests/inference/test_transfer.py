@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,11 @@ def frames(*sizes: tuple[int, int], dtype=np.uint8) -> list[Frame]:
     return [Frame(f"{i}", noise(i, (*size, 3), dtype)) for i, size in enumerate(sizes)]
 
 
+def filled(batch: Batch) -> torch.Tensor:
+    assert batch.masks is not None
+    return torch.where(batch.masks > 0, 0.3, batch.images)
+
+
 def test_a_gpu_gets_streams_and_nothing_else_does():
     assert isinstance(transfer_for(torch.device("cpu")), InTurn)
     assert isinstance(transfer_for(torch.device("mps")), InTurn)
@@ -93,7 +99,7 @@ def test_the_next_batch_is_on_its_way_before_the_results_of_this_one_are_waited_
 
 
 def test_whole_runs_give_the_bytes_they_give_without_streams(clock, monkeypatch):
-    fill = Restores(lambda b: torch.where(b.masks > 0, 0.3, b.images), Geometry(halo=2, needs_mask=True))
+    fill = Restores(filled, Geometry(halo=2, needs_mask=True))
     finds = Finds(lambda b: b.images.mean(dim=1, keepdim=True))
     fixed = Restores(BLUR.function, Geometry(size=(32, 32)))
     chains = [["blur"], ["double", "blur"], ["finds", "inpaint"], ["fixed"]]
@@ -136,7 +142,7 @@ def test_what_lower_precision_spoils_is_computed_again_and_told_alike(clock, wro
 
     bf16 = Runtime(HERE, "bf16", "tests")
     results = []
-    choices = {"tile": 16, "batch_size": 3}
+    choices: Any = {"tile": 16, "batch_size": 3}
     with_streams, without = (
         executor(clock, fragile, runtime=bf16, **choices),
         Executor(fragile, GEOMETRY, bf16, **choices),
@@ -189,7 +195,7 @@ def test_a_run_that_is_stopped_or_left_waits_for_the_copies_it_began(clock):
     with pytest.raises(Cancelled):
         list(stopping.run(frames((64, 64))))
     assert clock.pending == 0
-    left = executor(clock, tile=16).run(frames((64, 64)))
+    left: Any = executor(clock, tile=16).run(frames((64, 64)))
     next(left)
     assert clock.pending > 0
     left.close()
@@ -257,7 +263,7 @@ def test_on_a_gpu_the_next_batch_arrives_while_the_network_is_at_this_one():
 
     def slow(batch: Batch) -> torch.Tensor:
         for _ in range(20):
-            factor @ factor
+            torch.mm(factor, factor)
         ends.append(torch.cuda.Event(enable_timing=True))
         ends[-1].record()
         return 1 - batch.images
