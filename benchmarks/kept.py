@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 __all__ = ["Kept", "Values", "take_turns"]
 
@@ -40,8 +41,9 @@ class Kept:
         turn = {"conditions": self._conditions, "case": case, "round": number, "contestant": contestant, **values}
         self._turns.append(turn)
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(turn) + "\n")
+            with self._path.open("a+b") as file:
+                broken = file.tell() > 0 and _last(file) != b"\n"  # its writer was killed
+                file.write(b"\n" * broken + json.dumps(turn).encode() + b"\n")
 
     def beside(self, case: str, contestant: str, reference: str) -> list[tuple[Values, Values]]:
         """Return a contestant's turns, each with that of the reference in the same round."""
@@ -50,6 +52,11 @@ class Kept:
             for name in (contestant, reference)
         )
         return [(own[number], theirs[number]) for number in own if number in theirs]
+
+
+def _last(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
