@@ -35,9 +35,7 @@ class Transfer(Protocol):
     #: Batches whose results may still be under way while the generator is given the next one.
     ahead: int
 
-    def upload(
-        self, pixels: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]]
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def upload(self, pixels: Arrays, others: Arrays) -> tuple[list[Tensor], list[Tensor]]:
         """Bring ``(H, W, C)`` pixels over as ``(C, H, W)`` float32 in [0, 1], and other arrays as they are."""
         ...
 
@@ -63,9 +61,7 @@ class InTurn:
     def __init__(self, device: torch.device):
         self._device = device
 
-    def upload(
-        self, pixels: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]]
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def upload(self, pixels: Arrays, others: Arrays) -> tuple[list[Tensor], list[Tensor]]:
         """Convert, one after the other."""
         return (
             [to_tensor(each, self._device) for each in pixels],
@@ -172,9 +168,7 @@ class Beside:
         self._up, self._down = cuda.side_stream(), cuda.side_stream()
         self._under_way: deque[tuple[Event, Sequence[Tensor]]] = deque()
 
-    def upload(
-        self, pixels: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]]
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def upload(self, pixels: Arrays, others: Arrays) -> tuple[list[Tensor], list[Tensor]]:
         """Queue one copy, and the conversion to float behind it on the network's stream."""
         pieces = [_Piece.of(array) for array in (*pixels, *others)]
         starts = list(itertools.accumulate((piece.room for piece in pieces), initial=0))
