@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from skimage import data
 
-__all__ = ["in_turn", "make_pictures", "median_ratio", "print_rows"]
+__all__ = ["in_turn", "make_large", "make_pictures", "median_ratio", "print_rows"]
 
 
 def make_pictures(folder: Path, count: int, side: int, sigma: float = 15.0) -> None:
@@ -26,6 +26,19 @@ def make_pictures(folder: Path, count: int, side: int, sigma: float = 15.0) -> N
         noisy = np.clip(crop + rng.normal(0, sigma, crop.shape), 0, 255).astype(np.uint8)
         suffix, options = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 92]) if number % 2 else (".png", [])
         cv2.imwrite(str(folder / f"{number:05d}{suffix}"), noisy[..., ::-1], options)
+
+
+def make_large(folder: Path, count: int, megapixels: float) -> None:
+    """Write noisy JPEGs of a size, 4 to 3: a photo of scikit-image, repeated."""
+    photo = data.astronaut().astype(np.float32)
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = round(megapixels * 1e6 / height)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        noise = np.random.default_rng(number).normal(0, 15, photo.shape)
+        block = np.clip(photo + noise, 0, 255).astype(np.uint8)
+        tiled = np.tile(block, (-(-height // len(block)), -(-width // block.shape[1]), 1))[:height, :width]
+        cv2.imwrite(str(folder / f"{number:05d}.jpg"), tiled[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
 
 
 def in_turn(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

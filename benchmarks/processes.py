@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import multiprocessing
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Measured", "memory", "rounds_in_processes"]
+from kept import Values
 
+__all__ = ["Prepare", "memory", "waiting"]
 
-@dataclass(slots=True)
-class Measured:
-    """One contestant: wall and processor seconds of each round, and its peak memory above what it began with."""
-
-    wall: list[float] = field(default_factory=list)
-    processor: list[float] = field(default_factory=list)
-    peak: int = 0
+#: Importable; given a contestant's arguments, it loads what is needed and returns what warms up and what is timed.
+Prepare = Callable[..., tuple[Callable[[], object], Callable[[], object]]]
 
 
 def memory() -> tuple[int, int]:
@@ -29,50 +27,47 @@ def memory() -> tuple[int, int]:
     return int(status["VmRSS"].split()[0]) * 1024, int(status["VmHWM"].split()[0]) * 1024
 
 
-def rounds_in_processes(
-    prepare: Callable[..., Callable[[], object]], contestants: Mapping[str, tuple[object, ...]], rounds: int
-) -> dict[str, Measured]:
-    """Time contestants in turn, each in a process that has prepared itself and has run once to warm up.
+@contextlib.contextmanager
+def waiting(
+    prepare: Prepare, contestants: Mapping[str, tuple[object, ...]]
+) -> Iterator[dict[str, Callable[[], Values]]]:
+    """Start a process for each contestant and let it warm up.
 
-    Parameters
-    ----------
-    prepare : callable
-        Importable; given a contestant's arguments, it loads what is needed and returns what is timed.
-    contestants : mapping
-        Arguments by name.
-    rounds : int
-        How often each is timed.
+    Yields
+    ------
+    dict
+        By name, what gives a contestant a turn: wall and processor seconds, and its peak memory in bytes above what it
+        had when all was loaded.
     """
     spawn = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
-        ends: dict[str, Any] = {}  # the two ends of a pipe are of different types on different systems
+        turns: dict[str, Callable[[], Values]] = {}
         for name, arguments in contestants.items():
             ours, theirs = spawn.Pipe()
             process = spawn.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
             process.start()
+            theirs.close()
             stack.callback(process.join)
-            ends[name] = ours
+            stack.callback(process.terminate)
             ours.recv()  # one after the other: nobody's start disturbs another's
-        results = {name: Measured() for name in contestants}
-        for _ in range(rounds):
-            for name, end in ends.items():
-                end.send("run")
-                wall, processor, peak = end.recv()
-                results[name].wall.append(wall)
-                results[name].processor.append(processor)
-                results[name].peak = peak
-        for end in ends.values():
-            end.send("end")
-    return results
+            turns[name] = functools.partial(_turn, ours)
+        yield turns
 
 
-def _serve(end: Connection, prepare: Callable[..., Callable[[], object]], arguments: tuple[object, ...]) -> None:
-    contestant = prepare(*arguments)
+def _turn(end: Any) -> Values:
+    end.send("run")
+    return end.recv()
+
+
+def _serve(end: Connection, prepare: Prepare, arguments: tuple[object, ...]) -> None:
+    os.setsid()  # Ctrl-C is for the process that measures
+    warm_up, contestant = prepare(*arguments)
     before, _ = memory()
-    contestant()
+    warm_up()
     end.send("ready")
-    while end.recv() == "run":
-        wall, processor = time.perf_counter(), time.process_time()
-        contestant()
-        seconds = time.perf_counter() - wall, time.process_time() - processor
-        end.send((*seconds, memory()[1] - before))
+    with contextlib.suppress(EOFError):  # whoever measured is gone
+        while end.recv() == "run":
+            wall, processor = time.perf_counter(), time.process_time()
+            contestant()
+            seconds = time.perf_counter() - wall, time.process_time() - processor
+            end.send({"wall": seconds[0], "processor": seconds[1], "peak": memory()[1] - before})

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-import torch
-
 from restorekit.inference import Job, Outcome
 from restorekit.inference.threads import use_cores
 from restorekit.specs import Step
@@ -42,14 +40,14 @@ class NetworkThread:
         Runs the pictures.
     group : int
         Pictures restored together at most.
-    cores : int, optional
-        That tensor operations may use; by default as many as torch finds.
+    cores : int
+        That tensor operations may use.
     """
 
-    def __init__(self, chain: Chain, group: int, cores: int | None = None):
+    def __init__(self, chain: Chain, group: int, cores: int):
         self._chain = chain
         self._group = group
-        self._cores = cores or torch.get_num_threads()
+        self._cores = cores
         self._queue: queue.SimpleQueue[tuple[Job, tuple[Step, ...], Future[Outcome]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="restorekit-network", daemon=True)
         self._thread.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from typing import Annotated, Any
 
@@ -18,7 +17,9 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     import torch
 
     import restorekit
+    from restorekit.batch.engines.share import divided
     from restorekit.inference.device import LAYOUT, LAYOUT_REASON, available_devices, choose_runtime
+    from restorekit.inference.threads import cores
     from restorekit.registry import registry
 
     runtime = choose_runtime()
@@ -26,8 +27,8 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         "restorekit": restorekit.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
+        "cores": cores(),
+        "torch_threads": divided(cores(), limit=torch.get_num_threads()).network,
         "devices": available_devices(),
         "device": str(runtime.device),
         "precision": runtime.precision,

@@ -10,7 +10,17 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-__all__ = ["convert", "equal", "to_array", "to_tensor", "unit_of", "write_into"]
+__all__ = [
+    "carried",
+    "convert",
+    "equal",
+    "normalised",
+    "quantised",
+    "to_array",
+    "to_tensor",
+    "unit_of",
+    "write_into",
+]
 
 #: Pixels that are quantised, or converted, at once on a CPU.
 _BAND = 1 << 16
@@ -20,14 +30,20 @@ def to_tensor(pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tenso
     """Copy ``(H, W, C)`` pixels to a device as ``(C, H, W)`` float32; integers are divided by their maximum."""
     if torch.device(device).type == "cpu":
         return torch.from_numpy(convert(pixels, np.float32)).permute(2, 0, 1)
-    # torch has few operations on uint16, and bytes travel to a device faster than floats do.
-    widened = pixels.astype(np.int32) if pixels.dtype == np.uint16 else np.ascontiguousarray(pixels)
-    if not widened.flags.writeable:  # torch warns of what nobody is going to write into
-        widened = widened.copy()
-    tensor = torch.from_numpy(widened).to(device).permute(2, 0, 1)
-    if pixels.dtype.kind == "u":
-        return tensor.to(torch.float32).div_(float(np.iinfo(pixels.dtype).max))
-    return tensor.to(torch.float32)
+    # Bytes travel to a device faster than floats do.
+    levels = np.ascontiguousarray(pixels).astype(carried(pixels.dtype), copy=not pixels.flags.writeable)
+    return normalised(torch.from_numpy(levels).to(device), pixels.dtype)
+
+
+def carried(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype that pixels have in tensors: uint16, for which torch has few operations, are int32."""
+    return np.dtype(np.int32) if dtype == np.uint16 else dtype
+
+
+def normalised(levels: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    """Turn ``(H, W, C)`` that were pixels of a dtype into ``(C, H, W)`` float32, where they are."""
+    image = levels.permute(2, 0, 1).to(torch.float32)
+    return image.div_(float(np.iinfo(dtype).max)) if dtype.kind == "u" else image
 
 
 def to_array(image: Tensor, channels: int, dtype: DTypeLike) -> NDArray[Any]:
@@ -38,25 +54,31 @@ def to_array(image: Tensor, channels: int, dtype: DTypeLike) -> NDArray[Any]:
 
 
 def write_into(target: NDArray[Any], image: Tensor) -> None:
-    """Clip ``(3, H, W)`` to [0, 1] and quantise it into ``(H, W, 1 or 3)``; equal channels give exactly one.
+    """Clip ``(3, H, W)`` to [0, 1] and quantise it into ``(H, W, 1 or 3)``; what is quantised already is copied.
 
     A GPU quantises all of it before it travels; a CPU goes band by band, so that what is in between stays in the cache.
     """
     rows = image.shape[1] if image.device.type != "cpu" else max(1, _BAND // max(1, image.shape[2]))
     for top in range(0, image.shape[1], rows):
-        target[top : top + rows] = _quantised(image[:, top : top + rows], target.shape[2], target.dtype)
+        band = image[:, top : top + rows]
+        levels = quantised(band, target.shape[2], target.dtype) if band.is_floating_point() else band
+        target[top : top + rows] = levels.permute(1, 2, 0).cpu().numpy()
 
 
-def _quantised(image: Tensor, channels: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def quantised(image: Tensor, channels: int, dtype: DTypeLike) -> Tensor:
+    """Clip ``(3, H, W)`` to [0, 1]; return ``(channels, H, W)`` levels of a dtype, where it is.
+
+    Levels of uint16 come as int32, floats as float32. Equal channels give exactly one.
+    """
     if channels == 1 and image.shape[0] == 3:
         red, green, blue = image
         image = (red + ((green - red) + (blue - red)) / 3)[None]
     image = image.clamp(0, 1).permute(1, 2, 0)
-    if dtype.kind == "u":
-        levels = np.iinfo(dtype).max
-        rounded = image.mul_(levels).round_().to(torch.int32 if levels > 255 else torch.uint8)
-        return rounded.cpu().numpy().astype(dtype, copy=False)
-    return image.to(torch.float32).cpu().numpy()
+    if np.dtype(dtype).kind != "u":
+        return image.to(torch.float32).permute(2, 0, 1)
+    white = np.iinfo(dtype).max
+    levels = image.mul_(white).round_().to(torch.int32 if white > 255 else torch.uint8)
+    return levels.permute(2, 0, 1)
 
 
 def convert(pixels: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:

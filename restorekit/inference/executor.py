@@ -3,88 +3,61 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from restorekit.contract import Batch, Geometry
 from restorekit.errors import PictureError
-from restorekit.inference.arrays import to_tensor
+from restorekit.inference.arrays import quantised
+from restorekit.inference.batches import DEFAULT_TILE, Batches, Member
 from restorekit.inference.device import LAYOUT, Runtime
+from restorekit.inference.frames import Finish, Frame, Patch, Region, as_it_is
 from restorekit.inference.halo import measure_halo
-from restorekit.inference.soundness import is_blank, is_finite
-from restorekit.inference.tiling import Tile, cut, padded_size, smallest_tile, tile_grid
+from restorekit.inference.soundness import BLANK, INFINITE, SOUND, examined, examined_apart, is_blank, is_finite
+from restorekit.inference.tiling import Tile, cut
+from restorekit.inference.transfer import Transfer, transfer_for
 
 __all__ = ["DEFAULT_TILE", "Cancelled", "Executor", "Frame", "Patch"]
 
-#: Side of a tile in input pixels, where the user names none. On a CPU larger ones are slower: an activation of 64
-#: channels then has more than 32 MiB, which glibc takes from the system anew, page by page, for every layer.
-DEFAULT_TILE = 400
-
 _AGAIN = "computed again in fp32"
-
-#: Halos that were measured, by what identifies a generator.
-_HALOS: dict[Hashable, int | None] = {}
-
-#: Below this side a tile that does not fit into memory is given up.
-_LEAST_TILE = 32
 
 
 class Cancelled(Exception):
     """The run was asked to stop."""
 
 
-@dataclass(slots=True)
-class Frame:
-    """A picture, or a part of one, on its way through a step.
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What `Executor.run` was asked for."""
 
-    Parameters
-    ----------
-    name : str
-        For messages.
-    canvas : ndarray
-        ``(H, W, 1 or 3)``, uint8, uint16 or float32 in [0, 1].
-    mask : ndarray, optional
-        ``(H, W)`` bool; true marks what to repair.
-    seed : int
-        For the generator's randomness.
-    bits : int
-        Depth of the picture the canvas came from.
-    warnings : list of str
-        What happened on the way that the user should know.
-    """
-
-    name: str
-    canvas: NDArray[Any]
-    mask: NDArray[np.bool_] | None = None
-    seed: int = 0
-    bits: int = 8
-    warnings: list[str] = field(default_factory=list)
+    frames: Sequence[Frame]
+    finish: Finish
+    dtypes: Sequence[DTypeLike] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
-    """What a generator made of one tile, cut to the rectangle that the tile is trusted for.
+class _Launched:
+    """A batch that the generator was given: whose tiles they are, and what became of them, which may be on its way."""
 
-    ``rows`` and ``columns`` index the frame's output; ``after`` is ``(C, h, w)`` float32.
-    """
-
-    frame: int
-    rows: slice
-    columns: slice
+    group: Sequence[Member]
+    batch: Batch
+    precision: str
     after: Tensor
+    arriving: Iterator[Tensor]
 
 
 class Executor:
     """Calls a generator on tiles.
 
-    Every batch has the same number of samples, the last one filled up with repetitions, so that what is computed for
-    a picture does not depend on the pictures beside it.
+    On a GPU the next batch is copied and handed over before the results of this one are waited for, see
+    `restorekit.inference.transfer`; what is computed is the same.
 
     Parameters
     ----------
@@ -108,6 +81,8 @@ class Executor:
         Asked before each batch, and by long calls in between; true raises `Cancelled`.
     told : callable, optional
         Is told by long calls which picture they are at, and which share of the call, 0 to 1, is done.
+    transfer : callable
+        Given a device, provides how tiles get there and results back.
     """
 
     def __init__(
@@ -123,26 +98,40 @@ class Executor:
         identity: Hashable = None,
         stopped: Callable[[], bool] = lambda: False,
         told: Callable[[str, float], None] = lambda name, done: None,
+        transfer: Callable[[torch.device], Transfer] = transfer_for,
     ):
         self.geometry = geometry
         self._call = call
         self._runtime = runtime
         self._channels = channels
         self._settings = dict(settings or {})
-        self._tile = tile or DEFAULT_TILE
-        self._batch_size = 1 if geometry.whole_image and geometry.size is None else batch_size
-        self._even = self._batch_size == 1  # where tiles go one by one, one shape for all pictures gains nothing
-        self._identity = identity
         self._stopped = stopped
         self._told = told
-        self._halo = geometry.halo
-        self._whole = geometry.whole_image or geometry.size is not None
+        self._transfer = transfer
+        self._batches = Batches(
+            geometry,
+            tile=tile,
+            batch_size=batch_size,
+            measure=lambda: measure_halo(call, geometry, device=runtime.device, settings=self._settings),
+            identity=identity,
+        )
 
     @torch.no_grad()
-    def run(self, frames: Sequence[Frame]) -> Iterator[Patch]:
+    def run(
+        self, frames: Sequence[Frame], finish: Finish = as_it_is, dtypes: Sequence[DTypeLike] | None = None
+    ) -> Iterator[Patch]:
         """Yield patches that cover every frame (of inpainters: every tile with a hole in it).
 
         When memory runs out, batches and then tiles get smaller, and *all* patches are yielded again.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            The pictures.
+        finish : callable
+            What is done with each patch where the generator ran.
+        dtypes : sequence of dtype, optional
+            What each frame's output is kept in: a GPU quantises to it, since bytes travel faster than floats.
 
         Raises
         ------
@@ -151,9 +140,10 @@ class Executor:
         Cancelled
             ``stopped`` said so.
         """
+        request = _Request(frames, finish, dtypes)
         while True:
             try:
-                yield from self._all_tiles(frames)
+                yield from self._all_batches(request)
                 return
             except (torch.OutOfMemoryError, MemoryError) as error:
                 self._shrink(frames, error)
@@ -162,87 +152,78 @@ class Executor:
                     raise
                 self._shrink(frames, error)
 
-    def _all_tiles(self, frames: Sequence[Frame]) -> Iterator[Patch]:
-        waiting: dict[tuple[int, int, int], list[tuple[int, Tile]]] = {}
-        for index, frame in enumerate(frames):
-            for tile in self._tiles(frame):
-                if self._skips(frame, tile):
-                    continue
-                key = (tile.height, tile.width, frame.bits)
-                group = waiting.setdefault(key, [])
-                group.append((index, tile))
-                if len(group) == self._samples(tile):
-                    yield from self._batch(frames, waiting.pop(key))
-        for group in waiting.values():
-            yield from self._batch(frames, group)
+    def _all_batches(self, request: _Request) -> Iterator[Patch]:
+        transfer = self._transfer(self._runtime.device)
+        launched: deque[_Launched] = deque()
+        try:
+            for group in self._batches.of(request.frames):
+                launched.append(self._launch(request, group, transfer))
+                if len(launched) > transfer.ahead:
+                    yield from self._land(request, launched.popleft(), transfer)
+            while launched:
+                yield from self._land(request, launched.popleft(), transfer)
+        finally:
+            transfer.close()
 
-    def _skips(self, frame: Frame, tile: Tile) -> bool:
-        if not self.geometry.needs_mask or self.geometry.scale > 1:
-            return False
-        return frame.mask is None or not cut(frame.mask, tile).any()
-
-    def _samples(self, tile: Tile) -> int:
-        """Return the samples in a tile's batch: 1 for what is larger than a tile because it cannot be tiled."""
-        untiled = self._whole and self.geometry.size is None
-        return 1 if untiled and max(tile.height, tile.width) > self._tile else self._batch_size
-
-    def _tiles(self, frame: Frame) -> list[Tile]:
-        multiple = self.geometry.multiple_of
-        height, width = padded_size(frame.canvas.shape[0], frame.canvas.shape[1], multiple)
-        fits = max(height, width) <= self._tile
-        if not fits and not self._whole and self._halo is None:
-            self._halo = self._measured_halo()
-            self._whole = self._halo is None
-        if fits or self._halo is None or self._whole:
-            if not fits and not self.geometry.whole_image and self.geometry.size is None:
-                frame.warnings.append("the generator looks at the whole picture, so it was not tiled")
-            return [Tile(0, 0, height, width, 0, height, 0, width)]
-        least = smallest_tile(self._halo, multiple)
-        if self._tile < least:
-            frame.warnings.append(f"tiles of {self._tile} px are too small for this generator; {least} px were used")
-        side = padded_size(max(self._tile, least), 1, multiple)[0]
-        return tile_grid(height, width, side, self._halo, multiple, even=self._even)
-
-    def _measured_halo(self) -> int | None:
-        if self._identity in _HALOS:
-            return _HALOS[self._identity]
-        halo = measure_halo(self._call, self.geometry, device=self._runtime.device, settings=self._settings)
-        if self._identity is not None:
-            _HALOS[self._identity] = halo
-        return halo
-
-    def _batch(self, frames: Sequence[Frame], group: Sequence[tuple[int, Tile]]) -> Iterator[Patch]:
+    def _launch(self, request: _Request, group: Sequence[Member], transfer: Transfer) -> _Launched:
+        """Give the generator a batch, and send what it makes of it on its way."""
         if self._stopped():
             raise Cancelled
-        device = self._runtime.device
-        filled = [*group, *[group[-1]] * (self._samples(group[0][1]) - len(group))]
-        images = _stacked([_rgb(to_tensor(cut(frames[i].canvas, tile), device)) for i, tile in filled])
-        masks = None
-        if any(frames[i].mask is not None for i, _ in filled):
-            masks = _stacked([_mask(frames[i], tile, device) for i, tile in filled])
-        batch = Batch(
-            images.contiguous(memory_format=LAYOUT),
-            masks=masks,
-            seeds=torch.tensor([frames[i].seed for i, _ in filled], dtype=torch.int64, device=device),
+        frames = request.frames
+        batch = self._batch(frames, self._batches.filled(group), transfer)
+        precision = "fp32" if batch.bits > 8 else self._runtime.precision
+        with self._runtime.autocast(precision):
+            after = self._shaped(batch, frames[group[0][0]])
+        blanks = precision != "fp32" and self._channels == 3
+        arriving = transfer.download(self._leaving(request, group, batch, after, transfer, blanks))
+        return _Launched(group, batch, precision, after, arriving)
+
+    def _batch(self, frames: Sequence[Frame], filled: Sequence[Member], transfer: Transfer) -> Batch:
+        pixels = [cut(frames[i].canvas, tile) for i, tile in filled]
+        masked = any(frames[i].mask is not None for i, _ in filled)
+        masks = [_mask(frames[i], tile) for i, tile in filled] if masked else []
+        seeds = np.array([frames[i].seed for i, _ in filled], np.int64)
+        images, others = transfer.upload(pixels, [*masks, seeds])
+        first = frames[filled[0][0]]
+        return Batch(
+            _stacked([_rgb(image) for image in images]).contiguous(memory_format=LAYOUT),
+            masks=_stacked([mask.to(torch.float32)[None] for mask in others[:-1]]) if masked else None,
+            seeds=others[-1],
             settings=self._settings,
-            bits=frames[group[0][0]].bits,
-            progress=functools.partial(self._heard, frames[group[0][0]].name),
+            bits=first.bits,
+            progress=functools.partial(self._heard, first.name),
         )
-        after = self._sound(batch, [frames[i] for i, _ in group])
-        scale = self.geometry.scale
+
+    def _leaving(
+        self, request: _Request, group: Sequence[Member], batch: Batch, after: Tensor, transfer: Transfer, blanks: bool
+    ) -> Iterator[Tensor]:
+        """Yield what is wrong with each sample of a batch, and then each sample that is more than padding, finished."""
+        count, scale = len(group), self.geometry.scale
+        yield (examined_apart if transfer.ahead else examined)(batch.images[:count], after[:count], blanks=blanks)
         for sample, (index, tile) in enumerate(group):
-            height, width = frames[index].canvas.shape[:2]
-            bottom, right = min(tile.bottom, height), min(tile.right, width)
-            if tile.top >= bottom or tile.left >= right:
-                continue  # nothing but padding
-            inside = (slice(tile.top - tile.y, bottom - tile.y), slice(tile.left - tile.x, right - tile.x))
-            enlarged = tuple(slice(s.start * scale, s.stop * scale) for s in inside)
-            yield Patch(
-                frame=index,
-                rows=slice(tile.top * scale, bottom * scale),
-                columns=slice(tile.left * scale, right * scale),
-                after=after[sample][:, enlarged[0], enlarged[1]],
-            )
+            canvas = request.frames[index].canvas
+            region = Region.of(tile, canvas, scale)
+            if region is None:
+                continue
+            before = batch.images[(sample, slice(canvas.shape[2]), *region.before)]
+            finished = request.finish(before, after[(sample, slice(None), *region.after)])
+            if transfer.ahead and request.dtypes is not None:
+                finished = quantised(finished, canvas.shape[2], request.dtypes[index])
+            yield finished
+
+    def _land(self, request: _Request, launched: _Launched, transfer: Transfer) -> Iterator[Patch]:
+        """Wait for a batch's results; what is not sound is computed again."""
+        frames, group, arriving = request.frames, launched.group, launched.arriving
+        verdict = next(arriving).tolist()
+        if any(found != SOUND for found in verdict):
+            after = self._mended(launched, verdict, [frames[i] for i, _ in group])
+            leaving = self._leaving(request, group, launched.batch, after, transfer, blanks=False)
+            arriving = transfer.download(leaving)
+            next(arriving)
+        for index, tile in group:
+            region = Region.of(tile, frames[index].canvas, self.geometry.scale)
+            if region is not None:
+                yield Patch(index, *region.output, next(arriving))
 
     def _heard(self, name: str, done: float) -> None:
         """Pass a generator's progress on, or end its call."""
@@ -250,35 +231,26 @@ class Executor:
             raise Cancelled
         self._told(name, done)
 
-    def _sound(self, batch: Batch, frames: Sequence[Frame]) -> Tensor:
-        """Run the generator; what lower precision made infinite or blank is computed again, and refused if infinite."""
-        precision = "fp32" if batch.bits > 8 else self._runtime.precision
-        with self._runtime.autocast(precision):
-            after = self._shaped(batch, frames[0])
-        samples = range(len(frames))
-        infinite = [sample for sample in samples if not is_finite(after[sample])]
+    def _mended(self, launched: _Launched, verdict: Sequence[int], frames: Sequence[Frame]) -> Tensor:
+        """Compute in fp32 what lower precision made infinite or blank; refuse what is infinite even so."""
+        precision, after = launched.precision, launched.after
+        infinite = [sample for sample, found in enumerate(verdict) if found == INFINITE]
         if precision != "fp32":
-            blank = [s for s in samples if s not in infinite and self._went_blank(batch.images[s], after[s])]
-            if infinite or blank:
-                again = self._shaped(batch, frames[0])
-                after = after.clone()
-                for sample in (*infinite, *blank):
-                    if not is_finite(again[sample]):
-                        continue
-                    after[sample] = again[sample]
-                    if sample in infinite:
-                        frames[sample].warnings.append(f"the output was not finite in {precision}; {_AGAIN}")
-                    elif not is_blank(again[sample]):
-                        frames[sample].warnings.append(f"the output was blank in {precision}; {_AGAIN}")
-                infinite = [sample for sample in infinite if not is_finite(again[sample])]
+            again = self._shaped(launched.batch, frames[0])
+            after = after.clone()
+            for sample in (*infinite, *(sample for sample, found in enumerate(verdict) if found == BLANK)):
+                if not is_finite(again[sample]):
+                    continue
+                after[sample] = again[sample]
+                if sample in infinite:
+                    frames[sample].warnings.append(f"the output was not finite in {precision}; {_AGAIN}")
+                elif not is_blank(again[sample]):
+                    frames[sample].warnings.append(f"the output was blank in {precision}; {_AGAIN}")
+            infinite = [sample for sample in infinite if not is_finite(again[sample])]
         if infinite:
             problem = "the generator's output is not finite (NaN or infinity)"
             raise PictureError(frames[infinite[0]].name, problem, "nothing was written")
         return after
-
-    def _went_blank(self, before: Tensor, after: Tensor) -> bool:
-        """Whether a restorer left nothing of a picture: the black squares that overflowing networks are known for."""
-        return self._channels == 3 and is_blank(after) and not is_blank(before)
 
     def _shaped(self, batch: Batch, frame: Frame) -> Tensor:
         """Call the generator and check the shape of what it returns."""
@@ -296,21 +268,7 @@ class Executor:
     def _shrink(self, frames: Sequence[Frame], error: BaseException) -> None:
         if self._runtime.device.type == "cuda":
             torch.cuda.empty_cache()
-        if self._batch_size > 1:
-            self._batch_size //= 2
-            for frame in frames:
-                frame.warnings.append(f"memory ran out; went on with batches of {self._batch_size}")
-            return
-        largest = max(max(frame.canvas.shape[:2]) for frame in frames)
-        tile = min(self._tile, largest) // 2 // self.geometry.multiple_of * self.geometry.multiple_of
-        least = max(_LEAST_TILE, smallest_tile(self._halo or 0, self.geometry.multiple_of))
-        if self._whole or tile < least:
-            raise PictureError(
-                frames[0].name, "does not fit into memory", "use --device cpu, or a smaller picture"
-            ) from error
-        self._tile = tile
-        for frame in frames:
-            frame.warnings.append(f"memory ran out; went on with tiles of {tile} px")
+        self._batches.shrink(frames, error)
 
 
 def _stacked(samples: Sequence[Tensor]) -> Tensor:
@@ -321,7 +279,7 @@ def _rgb(image: Tensor) -> Tensor:
     return image.expand(3, -1, -1) if image.shape[0] == 1 else image
 
 
-def _mask(frame: Frame, tile: Tile, device: torch.device) -> Tensor:
+def _mask(frame: Frame, tile: Tile) -> NDArray[Any]:
     if frame.mask is None:
-        return torch.zeros(1, tile.height, tile.width, device=device)
-    return torch.from_numpy(cut(frame.mask, tile).astype(np.uint8)).to(device).to(torch.float32)[None]
+        return np.zeros((tile.height, tile.width), np.uint8)
+    return cut(frame.mask, tile).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A chain of steps applied to pictures: planners asked, detectors heard, masks, alpha, strength and size honoured."""
+"""A chain of steps made ready: planners asked, generators loaded, the steps run over pictures in turn."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike, NDArray
 
 from restorekit.contract import Batch, Detector, Geometry, Planner, Request, Restorer
-from restorekit.errors import PictureError, UsageError
-from restorekit.inference.alpha import covered, hidden_pixels, is_uniform
-from restorekit.inference.arrays import convert, to_array, to_tensor, unit_of, write_into
+from restorekit.errors import UsageError
+from restorekit.inference.applying import detect, require_masks, restore, restore_crops
+from restorekit.inference.arrays import to_tensor, unit_of
 from restorekit.inference.device import Runtime, placed
 from restorekit.inference.ensemble import ensembled
-from restorekit.inference.executor import Cancelled, Executor, Frame
-from restorekit.inference.holes import Crop, crops_for
+from restorekit.inference.executor import Cancelled, Executor
 from restorekit.inference.job import Job, Outcome, Target
-from restorekit.inference.work import Work, resized, shrunk_mask
+from restorekit.inference.work import Work
 from restorekit.registry import Loaded, Registry
 from restorekit.specs import Step
 from restorekit.weights.networks import networks_of
@@ -237,120 +234,18 @@ class Restoration:
     def _apply(self, step: Step, works: Sequence[Work], last: bool) -> None:
         generator = self._load(step).generator
         if isinstance(generator, Restorer):
-            if generator.geometry.needs_mask:
-                _require_masks(step, works)
-            if generator.geometry.colours:
+            geometry = generator.geometry
+            if geometry.needs_mask:
+                require_masks(step, works)
+            if geometry.colours:
                 for work in works:
                     work.widen()
             executor = self._executor(step, generator.restore, channels=3)
-            if generator.geometry.size is not None:
-                self._restore_fixed_size(executor, generator.geometry.size, works, last)
+            if geometry.size is not None:
+                restore_crops(executor, geometry.size, works, self._strength, last, self._batch_size)
             else:
-                self._restore(executor, "inpaint" in self._load(step).spec.tasks, works, last)
+                restore(executor, works, self._strength, last, "inpaint" in self._load(step).spec.tasks)
         elif isinstance(generator, Detector):
-            self._detect(self._executor(step, generator.detect, channels=1), works)
+            detect(self._executor(step, generator.detect, channels=1), works)
         else:
             raise UsageError(str(step), "a planner asked for another planner", "report it to the plugin's author")
-
-    def _restore(self, executor: Executor, inpaints: bool, works: Sequence[Work], last: bool) -> None:
-        scale = executor.geometry.scale
-        hidden = [hidden_pixels(work.alpha) for work in works]
-        frames = [
-            work.frame(covered(work.canvas, unseen), work.mask) for work, unseen in zip(works, hidden, strict=True)
-        ]
-        restored = self._run(executor, frames, [work.dtype if last else work.between for work in works], inpaints)
-        for work, canvas, unseen in zip(works, restored, hidden, strict=True):
-            if scale == 1 and unseen is not None:
-                kept = work.canvas if work.canvas.dtype == canvas.dtype else convert(work.canvas, canvas.dtype)
-                np.copyto(canvas, kept, where=unseen[..., None])
-            if scale > 1:
-                work.alpha = self._enlarged_alpha(executor, work)
-                work.mask = None if work.mask is None else _repeated(work.mask, scale)
-            work.canvas = canvas
-
-    def _enlarged_alpha(self, executor: Executor, work: Work) -> NDArray[Any] | None:
-        """Enlarge alpha as the picture is: by the generator, as a grey picture."""
-        if work.alpha is None or is_uniform(work.alpha):
-            return None if work.alpha is None else _repeated(work.alpha, executor.geometry.scale)
-        frame = work.frame(work.alpha[..., None], work.mask)
-        return self._run(executor, [frame], [work.alpha.dtype], inpaints=False)[0][..., 0]
-
-    def _run(
-        self, executor: Executor, frames: Sequence[Frame], dtypes: Sequence[DTypeLike], inpaints: bool
-    ) -> list[NDArray[Any]]:
-        """Put the executor's patches together; at scale 1 blend with the input, and keep it outside the mask."""
-        scale = executor.geometry.scale
-        outputs = [_canvas_for(frame, dtype, executor.geometry) for frame, dtype in zip(frames, dtypes, strict=True)]
-        for patch in executor.run(frames):
-            frame, output = frames[patch.frame], outputs[patch.frame]
-            window, after = (patch.rows, patch.columns), patch.after
-            if scale == 1 and self._strength < 1:
-                after = torch.lerp(to_tensor(frame.canvas[window], after.device), after, self._strength)
-            write_into(output[window], after)
-            if scale == 1 and inpaints and frame.mask is not None:
-                kept = convert(frame.canvas[window], output.dtype)
-                np.copyto(output[window], kept, where=~frame.mask[window][..., None])
-            del patch, after  # before the next one is computed
-        return outputs
-
-    def _restore_fixed_size(self, executor: Executor, size: tuple[int, int], works: Sequence[Work], last: bool) -> None:
-        """Crop around each hole (or take the whole picture), resize, restore, resize back and paste."""
-        hidden = [hidden_pixels(work.alpha) for work in works]
-        seen = [covered(work.canvas, unseen) for work, unseen in zip(works, hidden, strict=True)]
-        results = [convert(work.canvas, work.dtype if last else work.between) for work in works]
-        crops = [(i, crop) for i, work in enumerate(works) for crop in crops_for(seen[i].shape, work.mask, size)]
-        for start in range(0, len(crops), self._batch_size):  # a picture may have thousands of specks
-            chosen = crops[start : start + self._batch_size]
-            frames = [_crop_frame(works[i], seen[i], crop, size) for i, crop in chosen]
-            for patch in executor.run(frames):
-                i, crop = chosen[patch.frame]
-                restored = to_array(patch.after, seen[i].shape[2], np.float32)
-                inside = crop.own(works[i].mask)
-                if (unseen := hidden[i]) is not None:
-                    inside &= ~unseen[crop.slices]
-                self._paste(restored, seen[i][crop.slices], inside, results[i][crop.slices])
-        for work, result in zip(works, results, strict=True):
-            work.canvas = result
-
-    def _paste(
-        self, restored: NDArray[Any], before: NDArray[Any], inside: NDArray[np.bool_], target: NDArray[Any]
-    ) -> None:
-        pasted = resized(restored, before.shape[:2])[inside].clip(0, 1)
-        if self._strength < 1:
-            original = convert(before[inside], np.float32)
-            pasted = original + np.float32(self._strength) * (pasted - original)
-        target[inside] = convert(pasted, target.dtype)
-
-    def _detect(self, executor: Executor, works: Sequence[Work]) -> None:
-        found = [np.zeros(work.canvas.shape[:2], bool) for work in works]
-        frames = [work.frame(covered(work.canvas, hidden_pixels(work.alpha)), work.mask) for work in works]
-        for patch in executor.run(frames):
-            found[patch.frame][patch.rows, patch.columns] = (patch.after[0] >= 0.5).cpu().numpy()
-        for work, mask in zip(works, found, strict=True):
-            work.mask = mask if work.mask is None else work.mask | mask
-
-
-def _require_masks(step: Step, works: Sequence[Work]) -> None:
-    for work in works:
-        if work.mask is None:
-            raise PictureError(
-                work.job.name,
-                f"{step.name} needs a mask and there is none",
-                "put NAME.mask.png beside the picture, or use --masks DIR, --mask-color HEX or a detector",
-            )
-
-
-def _canvas_for(frame: Frame, dtype: DTypeLike, geometry: Geometry) -> NDArray[Any]:
-    if geometry.needs_mask and geometry.scale == 1:  # tiles without a hole are not visited
-        return convert(frame.canvas, dtype)
-    height, width, channels = frame.canvas.shape
-    return np.empty((height * geometry.scale, width * geometry.scale, channels), dtype)
-
-
-def _crop_frame(work: Work, canvas: NDArray[Any], crop: Crop, size: tuple[int, int]) -> Frame:
-    mask = None if work.mask is None else shrunk_mask(work.mask[crop.slices], size)
-    return work.frame(resized(canvas[crop.slices], size).clip(0, 1), mask)
-
-
-def _repeated(plane: NDArray[Any], scale: int) -> NDArray[Any]:
-    return plane.repeat(scale, axis=0).repeat(scale, axis=1)

@@ -95,7 +95,8 @@ def test_networks_give_the_same_bytes_in_two_processes(tmp_path):
 
 def test_every_process_takes_part_and_they_share_the_cores(tmp_path, monkeypatch):
     noisy_pictures(tmp_path / "in", 24, side=16)
-    monkeypatch.setattr("torch.get_num_threads", lambda: 5)  # as if this machine had as many cores
+    monkeypatch.setattr("torch.get_num_threads", lambda: 5)
+    monkeypatch.setattr("restorekit.batch.engines.processes.cores", lambda: 5)  # as if this machine had as many
     make = functools.partial(workshop.make_negative, tmp_path / "log", 0.02)
     assert work(tmp_path / "in", tmp_path / "out", make).done == 24
     lines = workshop.told(tmp_path / "log")
@@ -216,11 +217,12 @@ def test_ctrl_c_and_kill_9_leave_no_process_behind_and_the_next_run_goes_on(tmp_
     assert not list((tmp_path / "out").rglob("*.partial"))
 
 
-def test_the_network_keeps_its_cores_while_the_other_threads_take_one_each(pictures, tmp_path):
+def test_the_network_keeps_its_cores_while_the_other_threads_take_one_each(pictures, tmp_path, monkeypatch):
     def make(runtime, registry, stopped, told):
         return workshop.Negative(tmp_path / "log")
 
     before = torch.get_num_threads()
+    monkeypatch.setattr("restorekit.batch.engines.local.cores", lambda: 4)
     torch.set_num_threads(3)
     try:
         engine = LocalEngine(make, choose_runtime("cpu", "fp32"), registry())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import torch
 
 from restorekit.inference import Job, Outcome
@@ -48,6 +51,33 @@ class Deadly(Negative):
         return outcome
 
 
+class Telling(Negative):
+    """Writes into a second file, too, what it finds where pictures are planned and where networks run."""
+
+    def plan(self, job: Job) -> tuple[Step, ...]:
+        self._tell("picture")
+        return super().plan(job)
+
+    def run(self, chains: Sequence[tuple[Job, tuple[Step, ...]]]) -> list[Outcome]:
+        self._tell("network")
+        return super().run(chains)
+
+    def _tell(self, place: str) -> None:
+        found = {
+            "process": os.getpid(),
+            "place": place,
+            "torch": torch.get_num_threads(),
+            "opencv": cv2.getNumThreads(),
+            "thread": threading.get_ident(),
+        }
+        with self.log.with_suffix(".threads").open("a") as log:
+            log.write(json.dumps(found) + "\n")
+
+
+def make_telling(log: Path, runtime, registry, stopped, told) -> Telling:
+    return Telling(log, 0.02)
+
+
 def make_negative(log: Path, seconds: float, runtime, registry, stopped, told) -> Negative:
     return Negative(log, seconds)
 
@@ -66,4 +96,4 @@ def told(log: Path) -> list[list[str]]:
     return [line.split(" ", 2) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-__all__ = ["Deadly", "Negative", "make_dead", "make_deadly", "make_negative", "told"]
+__all__ = ["Deadly", "Negative", "Telling", "make_dead", "make_deadly", "make_negative", "make_telling", "told"]

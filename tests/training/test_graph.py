@@ -7,7 +7,6 @@ import warnings
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from restorekit.contract import Batch
 from restorekit.inference.device import Runtime
@@ -19,6 +18,7 @@ from restorekit.training.data import clean_batch, degraded
 from restorekit.training.graph import StepGraph
 from restorekit.training.update import Updater
 from restorekit.values import resolve
+from tests.unsynced import Unsynced
 
 from .conftest import RUN, TINY
 from .test_resume import assert_same_run, tensors
@@ -127,17 +127,6 @@ def test_batches_of_another_shape_run_beside_the_captured_one(monkeypatch):
     assert len(told) == 1
     assert tape.replayed == 2
     assert all(seen), "clean pictures that serve as targets stay one tensor"
-
-
-class Unsynced(TorchDispatchMode):
-    """Refuses what would wait for a GPU: reading numbers, and shapes that depend on values."""
-
-    REFUSED = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "equal")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket.__name__ in self.REFUSED:
-            raise AssertionError(f"{func} waits for the device")
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

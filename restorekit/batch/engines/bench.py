@@ -36,8 +36,8 @@ class Bench:
         The generators.
     stop : Stop
         Ends the work early.
-    cores : int, optional
-        That the network thread may use; by default what torch finds.
+    cores : int
+        That the network thread may use.
     told : callable, optional
         Is told of calls that take long.
 
@@ -55,7 +55,7 @@ class Bench:
         registry: Registry,
         stop: Stop,
         *,
-        cores: int | None = None,
+        cores: int,
         told: Told = unheard,
     ):
         chain = make(runtime, registry, stop.is_set, told)

@@ -10,8 +10,10 @@ import torch
 from restorekit.batch.engines.engine import Engine, MakeChain, Told, unheard
 from restorekit.batch.engines.local import LocalEngine
 from restorekit.batch.engines.processes import ProcessEngine
+from restorekit.batch.engines.share import refuse_too_many
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.inference import Runtime, choose_runtime
+from restorekit.inference.threads import cores
 from restorekit.registry import Registry
 
 __all__ = ["ENGINES", "choose_engine"]
@@ -88,7 +90,9 @@ def _runtimes(device: str, precision: str, processes: int | None) -> list[Runtim
                 f"{first[0]} would compute in {first[1].precision} and {name} in {runtime.precision}",
                 "say which with --precision, so that all pictures are treated alike",
             )
-    return [runtimes[names[number % len(names)]] for number in range(count)]
+    chosen = [runtimes[names[number % len(names)]] for number in range(count)]
+    refuse_too_many(sum(runtime.device.type == "cpu" for runtime in chosen), cores())
+    return chosen
 
 
 def _named(device: str) -> list[str]:

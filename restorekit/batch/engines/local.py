@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import cv2
+import torch
 
 from restorekit.batch.engines.bench import Bench
 from restorekit.batch.engines.engine import Deliver, MakeChain, Order, Task, Told, Work, unheard
+from restorekit.batch.engines.share import Share, divided
 from restorekit.batch.workers import Stop
 from restorekit.inference import Runtime
 from restorekit.inference.threads import cores, use_cores
@@ -42,11 +44,12 @@ class LocalEngine:
     @contextlib.contextmanager
     def open(self, order: Order, stop: Stop, on_unexpected: Callable[[BaseException], None]) -> Iterator[Work]:
         """Load the chain."""
-        bench = Bench(order, self._make, self.runtime, self._registry, stop, told=self._told)
-        wanted = order.options.workers or cores() + 1  # one more than there are cores, since some wait for the disk
+        share = divided(cores(), limit=torch.get_num_threads(), pictures=order.options.workers)
+        bench = Bench(order, self._make, self.runtime, self._registry, stop, cores=share.network, told=self._told)
 
         def work(tasks: Sequence[Task], deliver: Deliver, warn: Callable[[str], None]) -> None:
-            _work_in_threads(bench, tasks, deliver, on_unexpected, stop, min(wanted, max(1, len(tasks))))
+            few = divided(cores(), pictures=min(share.pictures, max(1, len(tasks))))
+            _work_in_threads(bench, tasks, deliver, on_unexpected, stop, few)
 
         try:
             yield work
@@ -60,7 +63,7 @@ def _work_in_threads(
     deliver: Deliver,
     on_unexpected: Callable[[BaseException], None],
     stop: Stop,
-    count: int,
+    share: Share,
 ) -> None:
     failures: list[BaseException] = []
     remaining = iter(tasks)
@@ -83,9 +86,8 @@ def _work_in_threads(
                 deliver(answer.finished, answer.preview)
 
     opencv_threads = cv2.getNumThreads()
-    if count > 1:
-        cv2.setNumThreads(1)  # the workers themselves keep the cores busy
-    threads = [threading.Thread(target=work, name=f"restorekit-{i}", daemon=True) for i in range(count)]
+    cv2.setNumThreads(min(share.opencv, opencv_threads))
+    threads = [threading.Thread(target=work, name=f"restorekit-{i}", daemon=True) for i in range(share.pictures)]
     try:
         for thread in threads:
             thread.start()

@@ -19,6 +19,7 @@ import torch
 from restorekit.batch.engines.dispatch import Dispatcher, WorkerDied
 from restorekit.batch.engines.engine import Answer, MakeChain, Order, Task, Work
 from restorekit.batch.engines.remote import Placement, RemoteBench, absolute, sent
+from restorekit.batch.engines.share import divided
 from restorekit.batch.workers import Stop
 from restorekit.inference import Runtime
 from restorekit.inference.threads import cores
@@ -46,20 +47,16 @@ class ProcessEngine:
     def open(self, order: Order, stop: Stop, on_unexpected: Callable[[BaseException], None]) -> Iterator[Work]:
         """Start the processes and load the chain in each."""
         order = absolute(order)
-        count = len(self._runtimes)
-        threads = max(1, order.options.workers // count) if order.options.workers else max(1, cores() // count) + 1
+        share = divided(
+            cores(), workers=len(self._runtimes), limit=torch.get_num_threads(), pictures=order.options.workers
+        )
         start = functools.partial(_Process, _context(), order, self._make)
         places = []
         for number, runtime in enumerate(self._runtimes, 1):
-            placement = Placement(
-                device=str(runtime.device),
-                precision=runtime.precision,
-                cores=max(1, torch.get_num_threads() // count),
-                threads=threads,
-            )
+            placement = Placement(device=str(runtime.device), precision=runtime.precision, share=share)
             places.append((f"{runtime.device}, process {number}", functools.partial(start, placement)))
         # Two more than it works on, so that it has the next one while its answer is on the way.
-        with Dispatcher(places, threads + 2, order, stop, on_unexpected).open() as dispatcher:
+        with Dispatcher(places, share.pictures + 2, order, stop, on_unexpected).open() as dispatcher:
             yield dispatcher
 
 
@@ -168,7 +165,7 @@ def _serve(connection: Connection, order: Order, make: MakeChain, placement: Pla
             os._exit(1)
 
     connection.send((None, None))
-    pool = ThreadPoolExecutor(placement.threads)
+    pool = ThreadPoolExecutor(placement.share.pictures)
     try:
         while True:
             message = connection.recv()

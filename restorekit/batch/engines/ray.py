@@ -20,6 +20,7 @@ from restorekit.batch.engines.cluster import ray, share
 from restorekit.batch.engines.dispatch import Dispatcher, WorkerDied
 from restorekit.batch.engines.engine import Answer, MakeChain, Order, Task, Work
 from restorekit.batch.engines.remote import Placement, RemoteBench, absolute, sent
+from restorekit.batch.engines.share import divided
 from restorekit.batch.workers import Stop
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.inference import Runtime, choose_runtime
@@ -68,17 +69,12 @@ class RayEngine:
     def open(self, order: Order, stop: Stop, on_unexpected: Callable[[BaseException], None]) -> Iterator[Work]:
         """Start the actors and load the chain in each."""
         order = absolute(order)
-        wanted = order.options.workers
-        threads = max(1, wanted // self._share.actors) if wanted else self._share.cores + 1
-        placement = Placement(
-            device=str(self.runtime.device),
-            precision=self.runtime.precision,
-            cores=self._share.cores,
-            threads=threads,
-        )
+        actors, wanted = self._share.actors, order.options.workers
+        own = divided(self._share.cores, pictures=max(1, wanted // actors) if wanted else None)
+        placement = Placement(device=str(self.runtime.device), precision=self.runtime.precision, share=own)
         hire = functools.partial(_RayWorker, self._resources, order, self._make, placement)
-        places = [(f"Ray actor {number}", hire) for number in range(1, self._share.actors + 1)]
-        with Dispatcher(places, threads + 2, order, stop, on_unexpected).open() as dispatcher:
+        places = [(f"Ray actor {number}", hire) for number in range(1, actors + 1)]
+        with Dispatcher(places, own.pictures + 2, order, stop, on_unexpected).open() as dispatcher:
             yield dispatcher
 
 
@@ -87,7 +83,7 @@ class _RayWorker:
 
     def __init__(self, resources: Mapping[str, Any], order: Order, make: MakeChain, placement: Placement):
         actor = ray.remote(concurrency_groups={"control": 1})(_Actor)
-        self._actor = actor.options(**resources, max_concurrency=placement.threads, max_restarts=0).remote()
+        self._actor = actor.options(**resources, max_concurrency=placement.share.pictures, max_restarts=0).remote()
         self.ready: Future[None] = Future()
         _answered(self._actor.prepare.remote(order, make, placement)).add_done_callback(self._prepared)
 

@@ -15,6 +15,7 @@ import torch
 
 from restorekit.batch.engines.bench import Bench
 from restorekit.batch.engines.engine import Answer, MakeChain, Order, Task
+from restorekit.batch.engines.share import Share
 from restorekit.batch.workers import Stop
 from restorekit.errors import RestorekitError
 from restorekit.inference import choose_runtime
@@ -36,10 +37,8 @@ class Placement:
     ----------
     device, precision : str
         What its networks run on and in.
-    cores : int
-        That it may use.
-    threads : int
-        Pictures that it works on at once.
+    share : Share
+        What it may use.
     folder : str
         Where relative paths begin.
     environment : mapping
@@ -48,8 +47,7 @@ class Placement:
 
     device: str
     precision: str
-    cores: int
-    threads: int
+    share: Share
     folder: str = field(default_factory=os.getcwd)
     environment: Mapping[str, str] = field(
         default_factory=lambda: {key: value for key, value in os.environ.items() if key.startswith("RESTOREKIT_")}
@@ -78,12 +76,12 @@ class RemoteBench:
         os.environ.update(placement.environment)
         with contextlib.suppress(OSError):  # another machine may lack it, which matters to relative names only
             os.chdir(placement.folder)
-        cv2.setNumThreads(1)
+        cv2.setNumThreads(placement.share.opencv)
         runtime = choose_runtime(placement.device, placement.precision)
         if runtime.device.type == "cuda":
             torch.cuda.set_device(runtime.device)
         self.stop = Stop()
-        self._bench = Bench(order, make, runtime, registry(), self.stop, cores=placement.cores)
+        self._bench = Bench(order, make, runtime, registry(), self.stop, cores=placement.share.network)
 
     def restore(self, task: Task) -> Answer:
         """Carry one picture; what goes wrong is in the answer, in a form that can be sent."""
