@@ -139,8 +139,11 @@ class Sampler:
 
 def _shrunk(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Average over areas, three channels at a time."""
-    parts = [np.ascontiguousarray(picture[..., first : first + 3]) for first in range(0, picture.shape[2], 3)]
-    return np.concatenate([cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in parts], axis=2)
+    parts: list[NDArray[np.uint8]] = []
+    for first in range(0, picture.shape[2], 3):
+        part = np.ascontiguousarray(picture[..., first : first + 3])
+        parts.append(np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA), np.uint8))
+    return np.concatenate(parts, axis=2)
 
 
 @functools.lru_cache(maxsize=4)

@@ -96,7 +96,7 @@ class Muon(torch.optim.Optimizer):
         self.found_inf: Tensor | None = None
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Descend once along the orthogonalised momentum, looking ahead as Nesterov does."""
         loss = closure() if closure is not None else None
         for group in self.param_groups:
