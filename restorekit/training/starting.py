@@ -52,7 +52,7 @@ class Start:
             raise NotAvailable(self.path, "has no tensor that fits the generator", "give weights of the same kind")
         return f"{sha256} ({taken} of {wanted} tensors)"
 
-    def trainings(self) -> list[JsonValue]:
+    def trainings(self) -> list[dict[str, JsonValue]]:
         """Return how the weights came to be, the oldest training first: their data and terms are those of what follows.
 
         Raises
@@ -62,5 +62,5 @@ class Start:
         """
         training = read_header(self.path).training
         earlier = training.get("earlier", [])
-        own = {key: value for key, value in training.items() if key in _TOLD}
-        return [*(earlier if isinstance(earlier, list) else []), own]
+        before = [each for each in earlier if isinstance(each, dict)] if isinstance(earlier, list) else []
+        return [*before, {key: value for key, value in training.items() if key in _TOLD}]

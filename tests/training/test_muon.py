@@ -55,7 +55,8 @@ def test_layers_that_see_or_make_pictures_and_biases_are_left_to_adam():
 
 def test_a_step_is_as_large_as_adams_usual_one_whatever_the_gradient_s_size():
     layer = nn.Conv2d(32, 32, 3)
-    layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+    weight = layer.weight.detach().contiguous(memory_format=torch.channels_last)
+    layer.weight = nn.Parameter(weight)
     for size in (1e-8, 1e8):
         before = layer.weight.detach().clone()
         optimizer = Muon([layer.weight], torch.tensor(0.01))
