@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 import typer
 
@@ -65,6 +66,11 @@ def _root(
         os.environ[ONLY_VARIABLE] = only_plugins  # for the processes that this one starts, too
 
 
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """Print one line for people, without where in the program it comes from."""
+    print(f"restorekit: {' '.join(str(message).split())}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; expected errors are one line on stderr and an exit status."""
     arguments = sys.argv[1:]
@@ -72,6 +78,8 @@ def main() -> None:
     if debug:
         os.environ["RESTOREKIT_DEBUG"] = "1"
         sys.argv[1:] = ["--debug", *(argument for argument in arguments if argument != "--debug")]
+    else:
+        warnings.showwarning = _show_warning
     try:
         app()
     except RestorekitError as error:

@@ -111,6 +111,15 @@ def test_settings_that_a_resumed_run_is_given_anew_are_said_and_recorded(tmp_pat
     assert told["changes"] == ["step 4: recipe.optimizer: adam -> muon", "step 4: run.steps: 8 -> 12"]
 
 
+def test_the_command_line_says_so_in_one_line(tmp_path, command):
+    assert start(command, "-o", str(tmp_path / "run"), "--steps", "2").wait(120) == 0
+    resumed = start(command, "-o", str(tmp_path / "run"), "--resume", "--set", "run.steps=4")
+    said = resumed.communicate(timeout=120)[1].splitlines()
+    assert resumed.returncode == 0
+    assert "restorekit: resumed with other settings: run.steps: 40 -> 4" in said
+    assert not any("Warning" in line for line in said)
+
+
 def test_a_second_run_into_the_same_folder_is_refused(tmp_path, teach):
     teach(tmp_path / "run")
     with pytest.raises(UsageError, match="--resume"):
