@@ -18,6 +18,7 @@ from restorekit.registry import registry
 from restorekit.sources.arrays import ArraySource
 from restorekit.training import load_plan, train
 from restorekit_vae.config import Recipe, VAEConfig
+from restorekit_vae.flow import Flow
 from restorekit_vae.mixture import Mixture
 from restorekit_vae.training import Training
 
@@ -40,12 +41,13 @@ def test_listing_the_plugin_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-@pytest.mark.parametrize("architecture", ["conv", "mlp"])
+@pytest.mark.parametrize("prior", ["normal", "flow"])
+@pytest.mark.parametrize("architecture", ["conv", "mlp", "resnet"])
 @pytest.mark.parametrize(
     ("size", "channels", "likelihood"), [(28, 1, "bernoulli"), (32, 3, "gaussian"), (64, 3, "gaussian")]
 )
-def test_every_network_makes_and_measures_pictures_of_its_size(architecture, size, channels, likelihood):
-    vae = build(architecture=architecture, size=size, channels=channels, likelihood=likelihood)
+def test_every_network_makes_and_measures_pictures_of_its_size(architecture, size, channels, likelihood, prior):
+    vae = build(architecture=architecture, size=size, channels=channels, likelihood=likelihood, prior=prior)
     assert all(isinstance(vae, protocol) for protocol in (Sampler, Restorer))
     assert isinstance(Training(vae, Recipe()), Trainable)
     given = batch(size, 2)
@@ -137,6 +139,76 @@ def test_free_bits_beta_and_warmup_enter_the_loss_as_their_formulas_say():
     loss, scalars = training.loss(batch())
     assert torch.allclose(loss, expected)
     assert torch.allclose(scalars["elbo"], likelihood.mean() - divergence.sum(dim=1).mean())
+
+
+def test_importance_samples_enter_the_loss_as_their_formula_says():
+    vae = build(likelihood="bernoulli", prior="flow")
+    training = Training(vae, Recipe(importance_samples=5, beta=0.5, warmup=10))
+    training.progress.count += 5
+    likelihood, ratio = vae.log_weights(batch(), 5)
+    loss, scalars = training.loss(batch())
+    assert torch.allclose(loss, -(torch.logsumexp(likelihood + 0.25 * ratio, dim=0) - math.log(5)).mean())
+    assert float(scalars["iwae5"].detach()) == pytest.approx(float(vae.iwae(batch(), 5).mean()), abs=1e-3)
+    assert scalars["elbo"] <= scalars["iwae5"]
+    with pytest.raises(ValueError, match="importance_samples=1"):
+        Recipe(importance_samples=5, free_bits=0.1)
+
+
+def bent(dimensions, layers=6):
+    """A flow whose couplings say something."""
+    torch.manual_seed(2)
+    flow = Flow(dimensions, layers, 8)
+    for coupling in flow.couplings:
+        nn.init.normal_(coupling[-1].weight, std=0.3)
+        nn.init.normal_(coupling[-1].bias, std=0.3)
+    return flow.double()
+
+
+@pytest.mark.parametrize("dimensions", [2, 3, 8])
+def test_a_flow_is_invertible_and_knows_the_volume_that_it_changes(dimensions):
+    flow = bent(dimensions)
+    latents = torch.randn(5, dimensions, dtype=torch.float64)
+    normal, log_scales = flow(latents)
+    assert (normal - latents).abs().max() > 0.1
+    assert torch.allclose(flow.inverse(normal), latents, atol=1e-9)
+    for one, expected in zip(latents, log_scales.sum(dim=1), strict=True):
+        jacobian: Any = torch.autograd.functional.jacobian(lambda x: flow(x[None])[0][0], one)
+        assert torch.allclose(torch.linalg.slogdet(jacobian)[1], expected)
+
+
+def test_every_number_of_a_flow_depends_on_every_other():
+    jacobian: Any = torch.autograd.functional.jacobian(lambda x: bent(8)(x[None])[0][0], torch.randn(8).double())
+    assert (jacobian != 0).all()
+
+
+@torch.no_grad()
+def test_with_a_flow_the_prior_is_what_it_makes_of_standard_normal_numbers():
+    plain, vae = build(likelihood="bernoulli"), build(likelihood="bernoulli", prior="flow")
+    vae.encoder, vae.decoder = plain.encoder, plain.decoder
+    given = batch()
+    # Untrained, a flow is the identity: the bound at one sample, and what is decoded, are the same.
+    assert torch.allclose(vae.iwae(given, 20), plain.iwae(given, 20), atol=1e-3)
+    assert torch.allclose(vae.decode(vae.prior(torch.arange(3))), plain.decode(plain.prior(torch.arange(3))))
+    vae.flow = bent(3).float()
+    mean, log_variance = vae.encode(vae.observed(given))
+    posterior = torch.distributions.Normal(mean, torch.exp(log_variance / 2))
+    latents = posterior.sample()
+    noise = (latents - mean) / posterior.scale
+    normal, log_scales = vae.flow(latents)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(normal) + log_scales
+    found = vae._log_ratio(latents, noise, log_variance)
+    assert torch.allclose(found.sum(dim=1), (prior - posterior.log_prob(latents)).sum(dim=1), atol=1e-4)
+    # What a picture's latents are in the prior's space leads back to its reconstruction.
+    assert torch.allclose(vae.decode(vae.flow(mean)[0]), vae.reconstructed(vae.observed(given)), atol=1e-4)
+
+
+def test_residual_blocks_start_as_the_identity():
+    networks = [build(architecture="resnet", blocks=blocks) for blocks in (1, 3)]
+    counts = [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
+    assert counts[1] > 1.5 * counts[0]
+    deep = networks[1].encoder[0]
+    x = torch.randn(2, 4, 14, 14)
+    assert torch.equal(deep[3](x), x)
 
 
 def clusters(count=3000):
@@ -254,6 +326,8 @@ def test_a_picture_that_is_all_hole_and_a_mask_without_holes_are_no_trouble(trai
 
 
 def test_configurations_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="latent=2"):
+        VAEConfig(prior="flow", latent=1)
     with pytest.raises(ValueError, match="gaussian"):
         VAEConfig(likelihood="gaussian", data="sampled")
     with pytest.raises(UsageError, match="size"):
