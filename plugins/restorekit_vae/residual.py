@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def residual_encoder(channels: int, widths: Sequence[int], blocks: int) -> nn.Se
     # Whole 2x2 cells as channels: convolutions over one or three of them at the full size are slow.
     layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, widths[0], 3, padding=1)]
     layers += [Block(widths[0]) for _ in range(blocks)]
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.SiLU(), nn.Conv2d(before, after, 4, 2, 1)]
         layers += [Block(after) for _ in range(blocks)]
     return nn.Sequential(*layers, nn.SiLU())
@@ -47,7 +48,7 @@ def residual_encoder(channels: int, widths: Sequence[int], blocks: int) -> nn.Se
 def residual_decoder(widths: Sequence[int], channels: int, blocks: int) -> nn.Sequential:
     """Return the mirror of `residual_encoder`, from ``widths[0]`` channels at the smallest size to pictures."""
     layers: list[nn.Module] = [Block(widths[0]) for _ in range(blocks)]
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.SiLU(), nn.Conv2d(before, 4 * after, 1), nn.PixelShuffle(2)]
         layers += [Block(after) for _ in range(blocks)]
     return nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(widths[-1], 4 * channels, 3, padding=1), nn.PixelShuffle(2))
