@@ -33,8 +33,10 @@ class VAEConfig:
     likelihood : {"bernoulli", "gaussian"}
         What the decoder's output means: the probability that a value is 1, or the mean of a normal distribution over
         values in [0, 1].
-    data : {"real", "threshold", "sampled"}
-        Values as they are; 1 from 0.5 on; or 1 with the value as probability, drawn anew for each seed.
+    data : {"real", "threshold", "sampled", "dequantised"}
+        Values as they are; 1 from 0.5 on; 1 with the value as probability, drawn anew for each seed; or 8-bit values
+        spread evenly over the levels that they stand for, anew for each seed: densities of these bound probabilities
+        (Theis et al. 2016).
     sigma : float
         Standard deviation of the normal distribution, in [0, 1] units; where it is learned, at the start.
     learned_sigma : bool
@@ -59,7 +61,7 @@ class VAEConfig:
     width: Annotated[int, Field(ge=4, le=1024)] = 64
     blocks: Annotated[int, Field(ge=1, le=16)] = 2
     likelihood: Literal["bernoulli", "gaussian"] = "gaussian"
-    data: Literal["real", "threshold", "sampled"] = "real"
+    data: Literal["real", "threshold", "sampled", "dequantised"] = "real"
     sigma: Annotated[float, Field(ge=1e-3, le=10)] = 0.1
     learned_sigma: bool = True
     prior: Literal["normal", "flow"] = "normal"
@@ -69,8 +71,10 @@ class VAEConfig:
 
     @model_validator(mode="after")
     def _densities_are_of_real_values(self) -> VAEConfig:
-        if self.likelihood == "gaussian" and self.data != "real":
+        if self.likelihood == "gaussian" and self.data not in ("real", "dequantised"):
             raise ValueError("a gaussian likelihood is of real values; set data=real, or likelihood=bernoulli")
+        if self.likelihood == "bernoulli" and self.data == "dequantised":
+            raise ValueError("dequantised values have densities; set likelihood=gaussian, or data=sampled")
         return self
 
     @model_validator(mode="after")

@@ -25,7 +25,12 @@ _PRIOR, _MIXTURE, _POSTERIOR, _DATA, _IMPORTANCE = 0, 1, 4, 5, 16
 #: Natural logarithms of a posterior's variance stay within this of 0: beyond it float32 has no use for them.
 _LARGEST_LOG_VARIANCE = 15.0
 #: What ``VAEConfig.data`` makes of a picture, for the protocol of the bounds.
-_VALUES = {"real": "as they are", "threshold": "binarised at 0.5", "sampled": "binarised at random with the grey value"}
+_VALUES = {
+    "real": "as they are",
+    "threshold": "binarised at 0.5",
+    "sampled": "binarised at random with the grey value",
+    "dequantised": "8 bits, dequantised with uniform noise",
+}
 
 
 class VAE(nn.Module):
@@ -56,10 +61,10 @@ class VAE(nn.Module):
         values = self._channels(batch.images.float())
         if self.config.data == "threshold":
             return (values >= 0.5).float()
-        if self.config.data == "sampled":
-            draws = uniforms(_seeds(batch), values[0].numel(), _DATA).to(values.device)
-            return (draws.view(values.shape) < values).float()
-        return values
+        if self.config.data == "real":
+            return values
+        draws = uniforms(_seeds(batch), values[0].numel(), _DATA).to(values.device).view(values.shape)
+        return (draws < values).float() if self.config.data == "sampled" else ((255 * values + draws) / 256).float()
 
     def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(N, latent)`` means and log-variances of the posteriors of ``(N, channels, H, W)`` in [0, 1]."""
@@ -153,9 +158,16 @@ class VAE(nn.Module):
         return torch.logsumexp(torch.stack(weights), dim=0) - math.log(samples)
 
     def metrics(self, settings: Mapping[str, object]) -> Mapping[str, Callable[[Batch], Tensor]]:
-        """Return the bounds by name, each ``(N,)`` in nats a picture."""
+        """Return the bounds by name, each ``(N,)``: nats a picture, and of dequantised values also bits a number."""
         samples = Settings(**settings).importance_samples  # pyright: ignore[reportArgumentType]
-        return {"elbo": self.elbo, f"iwae{samples}": partial(self.iwae, samples=samples)}
+        bounds = {"elbo": self.elbo, f"iwae{samples}": partial(self.iwae, samples=samples)}
+        return {**bounds, "bits_per_dim": self.bits_per_dim} if self.config.data == "dequantised" else bounds
+
+    def bits_per_dim(self, batch: Batch) -> Tensor:
+        """Return ``(N,)`` bits that each 8-bit number costs at most, by the evidence lower bound."""
+        numbers = self.config.channels * self.config.size**2
+        # A level is 1/256 wide: that much of the density's logarithm is the unit's.
+        return 8 - self.elbo(batch) / (numbers * math.log(2))
 
     def metrics_protocol(self) -> Mapping[str, str | int | float | bool | None]:
         """Say what is taken for a picture, and how: without it bounds cannot be compared."""

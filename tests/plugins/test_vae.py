@@ -130,6 +130,21 @@ def test_sampled_data_are_ones_with_the_grey_value_as_probability_by_seed():
     assert torch.equal(vae.observed(Batch(images[:1], seeds=torch.tensor([7])))[0], drawn[7])
 
 
+def test_dequantised_values_fill_the_levels_and_their_density_tells_bits():
+    vae = build(likelihood="gaussian", data="dequantised")
+    given = Batch(torch.full((50, 3, 28, 28), 100 / 255), seeds=torch.arange(50))
+    values = vae.observed(given)
+    assert 100 / 256 <= values.min() < 100.01 / 256
+    assert 100.99 / 256 < values.max() <= 101 / 256
+    # A density that is 1 everywhere is a guess among 256 levels.
+    vae.log_likelihood = lambda values, latents: torch.zeros(len(values))
+    divergence = vae.bound(given)[1].sum(dim=1)
+    bits = vae.metrics({})["bits_per_dim"](given)
+    assert torch.allclose(bits, 8 + divergence / math.log(2) / 784)
+    with pytest.raises(ValueError, match="dequantised"):
+        VAEConfig(likelihood="bernoulli", data="dequantised")
+
+
 def test_free_bits_beta_and_warmup_enter_the_loss_as_their_formulas_say():
     vae = build(likelihood="bernoulli")
     training = Training(vae, Recipe(beta=4.0, free_bits=0.5, warmup=10))
