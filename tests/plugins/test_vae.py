@@ -18,8 +18,6 @@ from restorekit.registry import registry
 from restorekit.sources.arrays import ArraySource
 from restorekit.training import load_plan, train
 from restorekit_vae.config import Recipe, VAEConfig
-from restorekit_vae.flow import Flow
-from restorekit_vae.mixture import Mixture
 from restorekit_vae.training import Training
 
 SMALL = {"architecture": "mlp", "size": 28, "channels": 1, "width": 4, "latent": 3}
@@ -169,31 +167,19 @@ def test_importance_samples_enter_the_loss_as_their_formula_says():
         Recipe(importance_samples=5, free_bits=0.1)
 
 
-def bent(dimensions, layers=6):
-    """A flow whose couplings say something."""
-    torch.manual_seed(2)
-    flow = Flow(dimensions, layers, 8)
-    for coupling in flow.couplings:
-        nn.init.normal_(coupling[-1].weight, std=0.3)
-        nn.init.normal_(coupling[-1].bias, std=0.3)
-    return flow.double()
+def test_residual_blocks_start_as_the_identity():
+    networks = [build(architecture="resnet", blocks=blocks) for blocks in (1, 3)]
+    counts = [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
+    assert counts[1] > 1.5 * counts[0]
+    deep = networks[1].encoder[0]
+    x = torch.randn(2, 4, 14, 14)
+    assert torch.equal(deep[3](x), x)
 
 
-@pytest.mark.parametrize("dimensions", [2, 3, 8])
-def test_a_flow_is_invertible_and_knows_the_volume_that_it_changes(dimensions):
-    flow = bent(dimensions)
-    latents = torch.randn(5, dimensions, dtype=torch.float64)
-    normal, log_scales = flow(latents)
-    assert (normal - latents).abs().max() > 0.1
-    assert torch.allclose(flow.inverse(normal), latents, atol=1e-9)
-    for one, expected in zip(latents, log_scales.sum(dim=1), strict=True):
-        jacobian: Any = torch.autograd.functional.jacobian(lambda x: flow(x[None])[0][0], one)
-        assert torch.allclose(torch.linalg.slogdet(jacobian)[1], expected)
-
-
-def test_every_number_of_a_flow_depends_on_every_other():
-    jacobian: Any = torch.autograd.functional.jacobian(lambda x: bent(8)(x[None])[0][0], torch.randn(8).double())
-    assert (jacobian != 0).all()
+def test_until_it_is_fitted_the_mixture_is_the_prior():
+    drawn = build(components=4).latents(torch.arange(4000))
+    assert torch.allclose(drawn.mean(dim=0), torch.zeros(3), atol=0.06)
+    assert torch.allclose(drawn.T.cov(), torch.eye(3), atol=0.1)
 
 
 @torch.no_grad()
@@ -204,7 +190,8 @@ def test_with_a_flow_the_prior_is_what_it_makes_of_standard_normal_numbers():
     # Untrained, a flow is the identity: the bound at one sample, and what is decoded, are the same.
     assert torch.allclose(vae.iwae(given, 20), plain.iwae(given, 20), atol=1e-3)
     assert torch.allclose(vae.decode(vae.prior(torch.arange(3))), plain.decode(plain.prior(torch.arange(3))))
-    vae.flow = bent(3).float()
+    for parameter in vae.flow.parameters():
+        nn.init.normal_(parameter, std=0.3)
     mean, log_variance = vae.encode(vae.observed(given))
     posterior = torch.distributions.Normal(mean, torch.exp(log_variance / 2))
     latents = posterior.sample()
@@ -215,58 +202,6 @@ def test_with_a_flow_the_prior_is_what_it_makes_of_standard_normal_numbers():
     assert torch.allclose(found.sum(dim=1), (prior - posterior.log_prob(latents)).sum(dim=1), atol=1e-4)
     # What a picture's latents are in the prior's space leads back to its reconstruction.
     assert torch.allclose(vae.decode(vae.flow(mean)[0]), vae.reconstructed(vae.observed(given)), atol=1e-4)
-
-
-def test_residual_blocks_start_as_the_identity():
-    networks = [build(architecture="resnet", blocks=blocks) for blocks in (1, 3)]
-    counts = [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
-    assert counts[1] > 1.5 * counts[0]
-    deep = networks[1].encoder[0]
-    x = torch.randn(2, 4, 14, 14)
-    assert torch.equal(deep[3](x), x)
-
-
-def clusters(count=3000):
-    chance = torch.Generator().manual_seed(3)
-    centres = torch.tensor([[4.0, 0.0], [-4.0, 1.0], [0.0, 6.0]])
-    turn = torch.tensor([[1.0, 0.8], [0.0, 0.3]])
-    chosen = torch.arange(count) % 3
-    return centres[chosen] + torch.randn(count, 2, generator=chance) @ turn, centres, turn.T @ turn
-
-
-def test_the_mixture_finds_the_clusters_that_made_the_points():
-    points, centres, covariance = clusters()
-    mixture = Mixture(3, 2)
-    likelihood = mixture.fit(points)
-    nearest = torch.cdist(centres, mixture.means).argmin(dim=1)
-    assert sorted(nearest.tolist()) == [0, 1, 2]
-    assert torch.allclose(mixture.means[nearest], centres, atol=0.15)
-    assert torch.allclose(mixture.factors @ mixture.factors.mT, covariance.expand(3, 2, 2), atol=0.12)
-    assert torch.allclose(mixture.logits.exp(), torch.full((3,), 1 / 3), atol=0.02)
-    assert float(mixture.log_density(points).mean()) == pytest.approx(likelihood, abs=1e-3)
-    assert likelihood > Mixture(1, 2).fit(points) + 0.5
-
-
-def test_samples_of_the_mixture_have_its_moments_and_own_uncertainty_widens_it():
-    points, _, _ = clusters()
-    mixture = Mixture(3, 2)
-    mixture.fit(points, torch.full_like(points, 2.0))
-    drawn = mixture.sample(torch.arange(20_000))
-    assert torch.allclose(drawn.mean(dim=0), points.mean(dim=0), atol=0.1)
-    assert torch.allclose(drawn.T.cov(), points.T.cov() + 2 * torch.eye(2), atol=0.4)
-    assert torch.equal(mixture.sample(torch.tensor([11]))[0], drawn[11])
-
-
-def test_until_it_is_fitted_the_mixture_is_the_prior():
-    drawn = build(components=4).latents(torch.arange(4000))
-    assert torch.allclose(drawn.mean(dim=0), torch.zeros(3), atol=0.06)
-    assert torch.allclose(drawn.T.cov(), torch.eye(3), atol=0.1)
-
-
-def test_fewer_points_than_components_still_make_a_mixture():
-    mixture = Mixture(5, 3)
-    mixture.fit(torch.zeros(2, 3))
-    assert torch.isfinite(mixture.sample(torch.arange(9))).all()
 
 
 def shades(count=128):
@@ -358,3 +293,19 @@ def test_every_recipe_is_a_valid_plan(recipe):
     file = Path(restorekit_vae.__file__).parent / "recipes" / f"{recipe}.toml"
     plan = load_plan(registry().spec("vae"), file)
     assert plan.run.crop == plan.network.size
+
+
+def test_a_training_in_two_parts_ends_with_the_same_bits_also_with_a_flow_and_importance_samples(tmp_path):
+    sets = ["network.architecture=resnet", "network.prior=flow", "network.data=sampled", "network.likelihood=bernoulli"]
+    sets += ["network.size=28", "network.channels=1", "network.width=16", "network.latent=4", "network.components=2"]
+    sets += ["recipe.optimizer=muon", "recipe.importance_samples=3", "recipe.warmup=4", "recipe.mixture_pictures=16"]
+    sets += ["run.crop=28", "run.flip=false", "run.steps=6", "run.batch_size=4", "run.workers=1", "run.log_every=1"]
+    plan = load_plan(registry().spec("vae"), settings=sets)
+
+    def weights(name, **options):
+        run = train(plan, shades(), tmp_path / name, registry=registry(), device="cpu", **options)
+        return run.weights.read_bytes()
+
+    whole = weights("whole")
+    assert weights("parts", steps=3) != whole
+    assert weights("parts", resume=True) == whole
