@@ -124,9 +124,10 @@ Damaged, by a classical method, by the network, and the original: {said}. The ph
 
 ## What was measured
 
-PSNR in dB, SSIM, the distance `squeezenet`, and of detectors F1 and its kin; [evaluation.md](evaluation.md) says what
-they are. Those that end in `_mask` are inside the holes alone; `lost by packing` is what half of the bits cost. `bsd25`
-is every fourth picture of BSD100, by name. [performance.md](performance.md) sets the same numbers beside other methods.
+PSNR in dB, SSIM, the distance `squeezenet`, of detectors F1 and its kin, and of VAEs bounds of the likelihood;
+[evaluation.md](evaluation.md) says what they are. Those that end in `_mask` are inside the holes alone; `lost by
+packing` is what half of the bits cost. `bsd25` is every fourth picture of BSD100, by name.
+[performance.md](performance.md) sets the same numbers beside other methods.
 
 {metrics(weights)}
 """

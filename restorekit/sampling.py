@@ -63,6 +63,7 @@ class Drawing:
     def __post_init__(self) -> None:
         from torch import nn
 
+        from restorekit.inference.device import placed
         from restorekit.weights.networks import networks_of
 
         generator, name = self.loaded.generator, self.loaded.spec.name
@@ -73,7 +74,7 @@ class Drawing:
             problem = "has no trained weights"
             raise NotAvailable(name, problem, "name a weights file: FILE.safetensors in place of the name")
         for network in networks_of(generator).values():
-            network.to(self.runtime.device).eval()
+            placed(network, self.runtime.device)
         if not 0 <= self.truncation <= 10:
             raise UsageError("--truncation", f"{self.truncation:g} is out of range", "choose 0 to 10")
         if self.labels and not self.classes:

@@ -1,10 +1,10 @@
-"""Variational autoencoders, convolutional and fully connected."""
+"""Variational autoencoders, convolutional, residual and fully connected."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from restorekit.plugin import GeneratorSpec, hookimpl
+from restorekit.plugin import GeneratorSpec, WeightsSource, hookimpl
 
 
 @hookimpl
@@ -19,4 +19,16 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
         settings="restorekit_vae.config:Settings",
         trainer="restorekit_vae.training:Training",
         recipe="restorekit_vae.config:Recipe",
+        weights=(
+            WeightsSource(
+                name="mnist",
+                file="restorekit_vae:weights/mnist.safetensors",
+                summary="Handwritten digits, 28x28.",
+            ),
+            WeightsSource(
+                name="cifar10",
+                file="restorekit_vae:weights/cifar10.safetensors",
+                summary="Photos of ten kinds of things, 32x32.",
+            ),
+        ),
     )

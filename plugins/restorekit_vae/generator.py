@@ -14,6 +14,7 @@ from restorekit.nn.blending import poisson_blend
 from restorekit.nn.chance import normals, uniforms
 from restorekit.plugin import Batch, Geometry, UsageError
 from restorekit_vae.config import Settings, VAEConfig
+from restorekit_vae.flow import Flow
 from restorekit_vae.mixture import Mixture
 from restorekit_vae.networks import build_decoder, build_encoder
 
@@ -24,7 +25,12 @@ _PRIOR, _MIXTURE, _POSTERIOR, _DATA, _IMPORTANCE = 0, 1, 4, 5, 16
 #: Natural logarithms of a posterior's variance stay within this of 0: beyond it float32 has no use for them.
 _LARGEST_LOG_VARIANCE = 15.0
 #: What ``VAEConfig.data`` makes of a picture, for the protocol of the bounds.
-_VALUES = {"real": "as they are", "threshold": "binarised at 0.5", "sampled": "binarised at random with the grey value"}
+_VALUES = {
+    "real": "as they are",
+    "threshold": "binarised at 0.5",
+    "sampled": "binarised at random with the grey value",
+    "dequantised": "8 bits, dequantised with uniform noise",
+}
 
 
 class VAE(nn.Module):
@@ -44,6 +50,7 @@ class VAE(nn.Module):
         self.geometry = Geometry(size=(config.size, config.size))
         self.encoder = build_encoder(config)
         self.decoder = build_decoder(config)
+        self.flow = Flow(config.latent, config.flow_layers, config.flow_width) if config.prior == "flow" else None
         self.mixture = Mixture(config.components, config.latent) if config.components else None
         self.log_sigma = nn.Parameter(torch.tensor(math.log(config.sigma)), requires_grad=config.learned_sigma)
         #: Standard deviation of the posteriors' means in each dimension, of the data: 0 where a latent is not used.
@@ -54,10 +61,10 @@ class VAE(nn.Module):
         values = self._channels(batch.images.float())
         if self.config.data == "threshold":
             return (values >= 0.5).float()
-        if self.config.data == "sampled":
-            draws = uniforms(_seeds(batch), values[0].numel(), _DATA).to(values.device)
-            return (draws.view(values.shape) < values).float()
-        return values
+        if self.config.data == "real":
+            return values
+        draws = uniforms(_seeds(batch), values[0].numel(), _DATA).to(values.device).view(values.shape)
+        return (draws < values).float() if self.config.data == "sampled" else ((255 * values + draws) / 256).float()
 
     def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(N, latent)`` means and log-variances of the posteriors of ``(N, channels, H, W)`` in [0, 1]."""
@@ -80,13 +87,48 @@ class VAE(nn.Module):
         likelihood : Tensor
             ``(N,)`` at one posterior sample a picture, drawn from its seed.
         divergence : Tensor
-            ``(N, latent)`` of the posterior from the prior, which the bound subtracts.
+            ``(N, latent)`` of the posterior from the prior, which the bound subtracts; of a flow at that sample alone.
         """
         values = self.observed(batch)
         mean, log_variance = self.encode(values)
         noise = normals(_seeds(batch), self.config.latent, _POSTERIOR).to(mean)
-        likelihood = self.log_likelihood(values, mean + torch.exp(log_variance / 2) * noise)
+        latents = mean + torch.exp(log_variance / 2) * noise
+        likelihood = self.log_likelihood(values, latents)
+        if self.flow is not None:
+            return likelihood, -self._log_ratio(latents, noise, log_variance)
         return likelihood, (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+
+    def log_weights(self, batch: Batch, samples: int) -> tuple[Tensor, Tensor]:
+        """Return what importance weights are made of: their logarithm is the sum of both, in nats.
+
+        Parameters
+        ----------
+        batch : Batch
+            With seeds.
+        samples : int
+            Posterior samples a picture, computed at once.
+
+        Returns
+        -------
+        likelihood : Tensor
+            ``(samples, N)`` of pictures, given posterior samples.
+        ratio : Tensor
+            ``(samples, N)``: logarithm of the prior's density there over the posterior's.
+        """
+        values = self.observed(batch)
+        mean, log_variance = (part.repeat(samples, 1) for part in self.encode(values))
+        streams = range(_IMPORTANCE, _IMPORTANCE + samples)
+        noise = torch.cat([normals(_seeds(batch), self.config.latent, stream) for stream in streams]).to(mean)
+        latents = mean + torch.exp(log_variance / 2) * noise
+        likelihood = self.log_likelihood(values.repeat(samples, 1, 1, 1), latents)
+        ratio = self._log_ratio(latents, noise, log_variance).sum(dim=1)
+        return likelihood.view(samples, -1), ratio.view(samples, -1)
+
+    def _log_ratio(self, latents: Tensor, noise: Tensor, log_variance: Tensor) -> Tensor:
+        """Return ``(N, latent)``: how much denser the prior is at posterior samples than the posterior, in nats."""
+        normal, log_scales = (latents, 0.0) if self.flow is None else self.flow(latents)
+        # Both densities lack the same constant.
+        return (noise.square() + log_variance - normal.square()) / 2 + log_scales
 
     @torch.no_grad()
     def elbo(self, batch: Batch) -> Tensor:
@@ -111,15 +153,21 @@ class VAE(nn.Module):
         for sample in range(samples):
             noise = normals(_seeds(batch), self.config.latent, _IMPORTANCE + sample).to(mean)
             latents = mean + torch.exp(log_variance / 2) * noise
-            # Both densities lack the same constant.
-            ratio = (noise.square() + log_variance - latents.square()).sum(dim=1) / 2
+            ratio = self._log_ratio(latents, noise, log_variance).sum(dim=1)
             weights.append(self.log_likelihood(values, latents) + ratio)
         return torch.logsumexp(torch.stack(weights), dim=0) - math.log(samples)
 
     def metrics(self, settings: Mapping[str, object]) -> Mapping[str, Callable[[Batch], Tensor]]:
-        """Return the bounds by name, each ``(N,)`` in nats a picture."""
+        """Return the bounds by name, each ``(N,)``: nats a picture, and of dequantised values also bits a number."""
         samples = Settings(**settings).importance_samples  # pyright: ignore[reportArgumentType]
-        return {"elbo": self.elbo, f"iwae{samples}": partial(self.iwae, samples=samples)}
+        bounds = {"elbo": self.elbo, f"iwae{samples}": partial(self.iwae, samples=samples)}
+        return {**bounds, "bits_per_dim": self.bits_per_dim} if self.config.data == "dequantised" else bounds
+
+    def bits_per_dim(self, batch: Batch) -> Tensor:
+        """Return ``(N,)`` bits that each 8-bit number costs at most, by the evidence lower bound."""
+        numbers = self.config.channels * self.config.size**2
+        # A level is 1/256 wide: that much of the density's logarithm is the unit's.
+        return 8 - self.elbo(batch) / (numbers * math.log(2))
 
     def metrics_protocol(self) -> Mapping[str, str | int | float | bool | None]:
         """Say what is taken for a picture, and how: without it bounds cannot be compared."""
@@ -145,7 +193,7 @@ class VAE(nn.Module):
         return self.prior(seeds) if self.mixture is None else self.mixture.sample(seeds, _MIXTURE)
 
     def prior(self, seeds: Tensor) -> Tensor:
-        """Return ``(N, latent)`` standard normal latents, each a function of its own seed."""
+        """Return ``(N, latent)`` standard normal numbers, each row a function of its own seed."""
         return normals(seeds, self.config.latent, _PRIOR)
 
     def directions(self) -> Sequence[int]:
@@ -153,8 +201,15 @@ class VAE(nn.Module):
         return self.spread.argsort(descending=True, stable=True).tolist()
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return ``(N, 3, size, size)`` in [0, 1]: the likelihood's mean; of one channel, three equal ones."""
-        return torch.sigmoid(self.decoder(latents).float()).expand(-1, 3, -1, -1)
+        """Return ``(N, 3, size, size)`` in [0, 1]: the likelihood's mean; of one channel, three equal ones.
+
+        Latents are as the prior draws them: standard normal, also where a flow leads from there to the decoder.
+        """
+        return self._decoded(latents if self.flow is None else self.flow.inverse(latents))
+
+    def reconstructed(self, values: Tensor) -> Tensor:
+        """Return ``(N, 3, size, size)`` in [0, 1]: `observed` values, told by the means of their posteriors."""
+        return self._decoded(self.encode(values)[0])
 
     def restore(self, batch: Batch) -> Tensor:
         """Reconstruct pictures, or complete them where there are masks.
@@ -174,11 +229,11 @@ class VAE(nn.Module):
         """
         settings = Settings(**batch.settings)  # pyright: ignore[reportArgumentType]
         if batch.masks is None or not batch.masks.any():
-            return self._reconstructed(batch.images)
+            return self.reconstructed(self._channels(batch.images.float()))
         images, holes = batch.images.float(), batch.masks > 0.5
         filled = _mean_of_known(images, holes).expand_as(images)
         for _ in range(settings.rounds):
-            filled = self._reconstructed(torch.where(holes, filled, images))
+            filled = self.reconstructed(self._channels(torch.where(holes, filled, images)))
         return poisson_blend(filled, images, holes.float()) if settings.blend else torch.where(holes, filled, images)
 
     @torch.no_grad()
@@ -193,14 +248,24 @@ class VAE(nn.Module):
         batches : iterable of Batch
             Of training pictures, with seeds; as many as fit into memory as latents.
         """
-        pairs = [self.encode(self.observed(batch)) for batch in batches]
-        means, variances = torch.cat([mean for mean, _ in pairs]), torch.cat([log.exp() for _, log in pairs])
+        pairs = [self._in_prior(batch) for batch in batches]
+        means, variances = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         self.spread.copy_(means.std(dim=0, correction=0))
         if self.mixture is not None:
             self.mixture.fit(means, variances)
 
-    def _reconstructed(self, images: Tensor) -> Tensor:
-        return self.decode(self.encode(self._channels(images.float()))[0])
+    def _in_prior(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return ``(N, latent)`` means and variances of posteriors where the prior is standard normal."""
+        mean, log_variance = self.encode(self.observed(batch))
+        if self.flow is None:
+            return mean, log_variance.exp()
+        # Behind a flow one sample tells the variance, which is averaged over many pictures.
+        noise = normals(_seeds(batch), self.config.latent, _POSTERIOR).to(mean)
+        centre, drawn = self.flow(mean)[0], self.flow(mean + torch.exp(log_variance / 2) * noise)[0]
+        return centre, (drawn - centre).square()
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        return torch.sigmoid(self.decoder(latents).float()).expand(-1, 3, -1, -1)
 
     def _channels(self, images: Tensor) -> Tensor:
         return images if self.config.channels == 3 else images.mean(dim=1, keepdim=True)

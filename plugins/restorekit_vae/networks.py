@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from restorekit_vae.config import VAEConfig
+from restorekit_vae.residual import residual_decoder, residual_encoder
 
 __all__ = ["build_decoder", "build_encoder"]
 
@@ -22,6 +23,9 @@ def build_encoder(config: VAEConfig) -> nn.Module:
             nn.Linear(hidden, 2 * config.latent),
         )
     widths, side = _widths(config), _start(config.size)
+    if config.architecture == "resnet":
+        features = residual_encoder(config.channels, widths, config.blocks)
+        return nn.Sequential(features, nn.Flatten(), nn.Linear(widths[-1] * side**2, 2 * config.latent))
     layers: list[nn.Module] = []
     for before, after in zip((config.channels, *widths[:-1]), widths, strict=True):
         layers += [nn.Conv2d(before, after, 4, 2, 1), nn.SiLU()]
@@ -44,6 +48,8 @@ def build_decoder(config: VAEConfig) -> nn.Module:
         )
     widths, side = _widths(config)[::-1], _start(config.size)
     layers: list[nn.Module] = [nn.Linear(config.latent, widths[0] * side**2), nn.Unflatten(1, (widths[0], side, side))]
+    if config.architecture == "resnet":
+        return nn.Sequential(*layers, residual_decoder(widths, config.channels, config.blocks))
     layers += [nn.SiLU(), nn.Conv2d(widths[0], widths[0], 3, padding=1), nn.SiLU()]
     for before, after in zip(widths, (*widths[1:], widths[-1]), strict=True):
         layers += [nn.ConvTranspose2d(before, after, 4, 2, 1), nn.SiLU()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
@@ -48,6 +49,7 @@ class Training:
                 learning_rate=recipe.learning_rate,
                 clip_norm=recipe.clip_norm,
                 ema_decay=recipe.ema_decay or None,
+                optimizer=recipe.optimizer,
             )
         }
 
@@ -65,19 +67,39 @@ class Training:
     def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return what is minimised, in nats a picture; and the bound at beta 1 with its parts."""
         recipe = self.recipe
+        if recipe.importance_samples > 1:
+            return self._importance_weighted(batch)
         likelihood, divergence = self.generator.bound(batch)
         mean = divergence.mean(dim=0)
-        weight = recipe.beta * self.progress.rise(recipe.warmup)
-        loss = weight * mean.clamp_min(recipe.free_bits).sum() - likelihood.mean()
+        loss = self._weight() * mean.clamp_min(recipe.free_bits).sum() - likelihood.mean()
         scalars = {
             "elbo": likelihood.mean() - mean.sum(),
             "likelihood": likelihood.mean(),
             "divergence": mean.sum(),
             "active": (mean > 0.01).sum(),
         }
-        if self.generator.config.learned_sigma and self.generator.config.likelihood == "gaussian":
-            scalars["sigma"] = self.generator.log_sigma.exp()
-        return loss, scalars
+        return loss, scalars | self._sigma()
+
+    def _importance_weighted(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        samples = self.recipe.importance_samples
+        likelihood, ratio = self.generator.log_weights(batch, samples)
+        bounds = torch.logsumexp(likelihood + self._weight() * ratio, dim=0) - math.log(samples)
+        scalars = {
+            "elbo": (likelihood + ratio).mean(),
+            "likelihood": likelihood.mean(),
+            "divergence": -ratio.mean(),
+            f"iwae{samples}": torch.logsumexp((likelihood + ratio).detach(), dim=0).mean() - math.log(samples),
+        }
+        return -bounds.mean(), scalars | self._sigma()
+
+    def _weight(self) -> Tensor:
+        """Return the divergence's weight now."""
+        return self.recipe.beta * self.progress.rise(self.recipe.warmup)
+
+    def _sigma(self) -> dict[str, Tensor]:
+        config = self.generator.config
+        learned = config.learned_sigma and config.likelihood == "gaussian"
+        return {"sigma": self.generator.log_sigma.exp()} if learned else {}
 
     def finish(self, batches: Iterable[Batch]) -> None:
         """Fit the mixture that samples are drawn from to the latents of training pictures."""
@@ -88,8 +110,8 @@ class Training:
         generator = self.generator
         seeds = torch.arange(len(batch.images), device=batch.images.device)
         samples = generator.decode(generator.prior(seeds))
-        values = generator.observed(batch).expand(-1, 3, -1, -1)
-        return torch.cat([values, generator.decode(generator.encode(generator.observed(batch))[0]), samples])
+        values = generator.observed(batch)
+        return torch.cat([values.expand(-1, 3, -1, -1), generator.reconstructed(values), samples])
 
 
 def _first(batches: Iterable[Batch], pictures: int) -> Iterator[Batch]:

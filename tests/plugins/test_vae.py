@@ -18,7 +18,6 @@ from restorekit.registry import registry
 from restorekit.sources.arrays import ArraySource
 from restorekit.training import load_plan, train
 from restorekit_vae.config import Recipe, VAEConfig
-from restorekit_vae.mixture import Mixture
 from restorekit_vae.training import Training
 
 SMALL = {"architecture": "mlp", "size": 28, "channels": 1, "width": 4, "latent": 3}
@@ -40,12 +39,13 @@ def test_listing_the_plugin_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-@pytest.mark.parametrize("architecture", ["conv", "mlp"])
+@pytest.mark.parametrize("prior", ["normal", "flow"])
+@pytest.mark.parametrize("architecture", ["conv", "mlp", "resnet"])
 @pytest.mark.parametrize(
     ("size", "channels", "likelihood"), [(28, 1, "bernoulli"), (32, 3, "gaussian"), (64, 3, "gaussian")]
 )
-def test_every_network_makes_and_measures_pictures_of_its_size(architecture, size, channels, likelihood):
-    vae = build(architecture=architecture, size=size, channels=channels, likelihood=likelihood)
+def test_every_network_makes_and_measures_pictures_of_its_size(architecture, size, channels, likelihood, prior):
+    vae = build(architecture=architecture, size=size, channels=channels, likelihood=likelihood, prior=prior)
     assert all(isinstance(vae, protocol) for protocol in (Sampler, Restorer))
     assert isinstance(Training(vae, Recipe()), Trainable)
     given = batch(size, 2)
@@ -128,6 +128,21 @@ def test_sampled_data_are_ones_with_the_grey_value_as_probability_by_seed():
     assert torch.equal(vae.observed(Batch(images[:1], seeds=torch.tensor([7])))[0], drawn[7])
 
 
+def test_dequantised_values_fill_the_levels_and_their_density_tells_bits():
+    vae = build(likelihood="gaussian", data="dequantised")
+    given = Batch(torch.full((50, 3, 28, 28), 100 / 255), seeds=torch.arange(50))
+    values = vae.observed(given)
+    assert 100 / 256 <= values.min() < 100.01 / 256
+    assert 100.99 / 256 < values.max() <= 101 / 256
+    # A density that is 1 everywhere is a guess among 256 levels.
+    vae.log_likelihood = lambda values, latents: torch.zeros(len(values))
+    divergence = vae.bound(given)[1].sum(dim=1)
+    bits = vae.metrics({})["bits_per_dim"](given)
+    assert torch.allclose(bits, 8 + divergence / math.log(2) / 784)
+    with pytest.raises(ValueError, match="dequantised"):
+        VAEConfig(likelihood="bernoulli", data="dequantised")
+
+
 def test_free_bits_beta_and_warmup_enter_the_loss_as_their_formulas_say():
     vae = build(likelihood="bernoulli")
     training = Training(vae, Recipe(beta=4.0, free_bits=0.5, warmup=10))
@@ -139,35 +154,26 @@ def test_free_bits_beta_and_warmup_enter_the_loss_as_their_formulas_say():
     assert torch.allclose(scalars["elbo"], likelihood.mean() - divergence.sum(dim=1).mean())
 
 
-def clusters(count=3000):
-    chance = torch.Generator().manual_seed(3)
-    centres = torch.tensor([[4.0, 0.0], [-4.0, 1.0], [0.0, 6.0]])
-    turn = torch.tensor([[1.0, 0.8], [0.0, 0.3]])
-    chosen = torch.arange(count) % 3
-    return centres[chosen] + torch.randn(count, 2, generator=chance) @ turn, centres, turn.T @ turn
+def test_importance_samples_enter_the_loss_as_their_formula_says():
+    vae = build(likelihood="bernoulli", prior="flow")
+    training = Training(vae, Recipe(importance_samples=5, beta=0.5, warmup=10))
+    training.progress.count += 5
+    likelihood, ratio = vae.log_weights(batch(), 5)
+    loss, scalars = training.loss(batch())
+    assert torch.allclose(loss, -(torch.logsumexp(likelihood + 0.25 * ratio, dim=0) - math.log(5)).mean())
+    assert float(scalars["iwae5"].detach()) == pytest.approx(float(vae.iwae(batch(), 5).mean()), abs=1e-3)
+    assert scalars["elbo"] <= scalars["iwae5"]
+    with pytest.raises(ValueError, match="importance_samples=1"):
+        Recipe(importance_samples=5, free_bits=0.1)
 
 
-def test_the_mixture_finds_the_clusters_that_made_the_points():
-    points, centres, covariance = clusters()
-    mixture = Mixture(3, 2)
-    likelihood = mixture.fit(points)
-    nearest = torch.cdist(centres, mixture.means).argmin(dim=1)
-    assert sorted(nearest.tolist()) == [0, 1, 2]
-    assert torch.allclose(mixture.means[nearest], centres, atol=0.15)
-    assert torch.allclose(mixture.factors @ mixture.factors.mT, covariance.expand(3, 2, 2), atol=0.12)
-    assert torch.allclose(mixture.logits.exp(), torch.full((3,), 1 / 3), atol=0.02)
-    assert float(mixture.log_density(points).mean()) == pytest.approx(likelihood, abs=1e-3)
-    assert likelihood > Mixture(1, 2).fit(points) + 0.5
-
-
-def test_samples_of_the_mixture_have_its_moments_and_own_uncertainty_widens_it():
-    points, _, _ = clusters()
-    mixture = Mixture(3, 2)
-    mixture.fit(points, torch.full_like(points, 2.0))
-    drawn = mixture.sample(torch.arange(20_000))
-    assert torch.allclose(drawn.mean(dim=0), points.mean(dim=0), atol=0.1)
-    assert torch.allclose(drawn.T.cov(), points.T.cov() + 2 * torch.eye(2), atol=0.4)
-    assert torch.equal(mixture.sample(torch.tensor([11]))[0], drawn[11])
+def test_residual_blocks_start_as_the_identity():
+    networks = [build(architecture="resnet", blocks=blocks) for blocks in (1, 3)]
+    counts = [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
+    assert counts[1] > 1.5 * counts[0]
+    deep = networks[1].encoder[0]
+    x = torch.randn(2, 4, 14, 14)
+    assert torch.equal(deep[3](x), x)
 
 
 def test_until_it_is_fitted_the_mixture_is_the_prior():
@@ -176,10 +182,26 @@ def test_until_it_is_fitted_the_mixture_is_the_prior():
     assert torch.allclose(drawn.T.cov(), torch.eye(3), atol=0.1)
 
 
-def test_fewer_points_than_components_still_make_a_mixture():
-    mixture = Mixture(5, 3)
-    mixture.fit(torch.zeros(2, 3))
-    assert torch.isfinite(mixture.sample(torch.arange(9))).all()
+@torch.no_grad()
+def test_with_a_flow_the_prior_is_what_it_makes_of_standard_normal_numbers():
+    plain, vae = build(likelihood="bernoulli"), build(likelihood="bernoulli", prior="flow")
+    vae.encoder, vae.decoder = plain.encoder, plain.decoder
+    given = batch()
+    # Untrained, a flow is the identity: the bound at one sample, and what is decoded, are the same.
+    assert torch.allclose(vae.iwae(given, 20), plain.iwae(given, 20), atol=1e-3)
+    assert torch.allclose(vae.decode(vae.prior(torch.arange(3))), plain.decode(plain.prior(torch.arange(3))))
+    for parameter in vae.flow.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    mean, log_variance = vae.encode(vae.observed(given))
+    posterior = torch.distributions.Normal(mean, torch.exp(log_variance / 2))
+    latents = posterior.sample()
+    noise = (latents - mean) / posterior.scale
+    normal, log_scales = vae.flow(latents)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(normal) + log_scales
+    found = vae._log_ratio(latents, noise, log_variance)
+    assert torch.allclose(found.sum(dim=1), (prior - posterior.log_prob(latents)).sum(dim=1), atol=1e-4)
+    # What a picture's latents are in the prior's space leads back to its reconstruction.
+    assert torch.allclose(vae.decode(vae.flow(mean)[0]), vae.reconstructed(vae.observed(given)), atol=1e-4)
 
 
 def shades(count=128):
@@ -254,6 +276,8 @@ def test_a_picture_that_is_all_hole_and_a_mask_without_holes_are_no_trouble(trai
 
 
 def test_configurations_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="latent=2"):
+        VAEConfig(prior="flow", latent=1)
     with pytest.raises(ValueError, match="gaussian"):
         VAEConfig(likelihood="gaussian", data="sampled")
     with pytest.raises(UsageError, match="size"):
@@ -269,3 +293,19 @@ def test_every_recipe_is_a_valid_plan(recipe):
     file = Path(restorekit_vae.__file__).parent / "recipes" / f"{recipe}.toml"
     plan = load_plan(registry().spec("vae"), file)
     assert plan.run.crop == plan.network.size
+
+
+def test_a_training_in_two_parts_ends_with_the_same_bits_also_with_a_flow_and_importance_samples(tmp_path):
+    sets = ["network.architecture=resnet", "network.prior=flow", "network.data=sampled", "network.likelihood=bernoulli"]
+    sets += ["network.size=28", "network.channels=1", "network.width=16", "network.latent=4", "network.components=2"]
+    sets += ["recipe.optimizer=muon", "recipe.importance_samples=3", "recipe.warmup=4", "recipe.mixture_pictures=16"]
+    sets += ["run.crop=28", "run.flip=false", "run.steps=6", "run.batch_size=4", "run.workers=1", "run.log_every=1"]
+    plan = load_plan(registry().spec("vae"), settings=sets)
+
+    def weights(name, **options):
+        run = train(plan, shades(), tmp_path / name, registry=registry(), device="cpu", **options)
+        return run.weights.read_bytes()
+
+    whole = weights("whole")
+    assert weights("parts", steps=3) != whole
+    assert weights("parts", resume=True) == whole

@@ -17,6 +17,7 @@ from restorekit.evaluation.generative.pictures import Pictures
 from restorekit.evaluation.generative.subjects import Subject
 from restorekit.evaluation.intervals import interval
 from restorekit.inference import Runtime
+from restorekit.inference.device import placed
 
 __all__ = ["Measured", "features_of", "own_numbers"]
 
@@ -126,7 +127,7 @@ def _ready(subject: Subject, runtime: Runtime) -> None:
     own = subject.loaded.generator
     for network in (own, *(subject.networks or {}).values()):
         if isinstance(network, nn.Module):
-            network.to(runtime.device).eval()
+            placed(network, runtime.device)
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:

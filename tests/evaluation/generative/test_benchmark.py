@@ -234,7 +234,7 @@ def test_a_network_that_answers_nan_is_named(vae, data, monkeypatch):
 
 def test_untrained_weights_and_folders_that_are_no_runs_are_refused(tmp_path, vae_run):
     with pytest.raises(NotAvailable, match="has not learned anything yet"):
-        from_step(registry(), "vae")
+        from_step(registry(), "translate")
     with pytest.raises(NotAvailable, match="holds no training run"):
         from_run(registry(), tmp_path)
     (tmp_path / "config.json").write_text((vae_run / "config.json").read_text())

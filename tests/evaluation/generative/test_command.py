@@ -100,7 +100,6 @@ def test_markdown_holds_the_numbers_and_their_protocol(cli, vae, npz):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("vae",), 3, "has not learned anything yet"),
         (("WEIGHTS", "--metric", "psnr"), 2, "'psnr' measures no generator of pictures"),
         (("WEIGHTS", "--metric", "memorisation", "-n", 1, "--features", "NETWORK"), 2, "2 or more"),
         (("WEIGHTS", "--metric", "likelihood", "--tile", 64), 2, "--tile: is of restorers alone"),
