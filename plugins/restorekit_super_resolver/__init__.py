@@ -30,5 +30,15 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
                 file="restorekit_super_resolver:weights/x2.safetensors",
                 summary="Twice, for the highest PSNR on clean pictures.",
             ),
+            WeightsSource(
+                name="x4-gan",
+                file="restorekit_super_resolver:weights/x4-gan.safetensors",
+                summary="Four times, sharp to the eye, of clean pictures.",
+            ),
+            WeightsSource(
+                name="x4-real",
+                file="restorekit_super_resolver:weights/x4-real.safetensors",
+                summary="Four times, of noisy, blurred and compressed pictures.",
+            ),
         ),
     )
