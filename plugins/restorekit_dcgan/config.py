@@ -119,6 +119,15 @@ class Recipe:
         Of the discriminator's weights.
     augment : tuple of {"colour", "translation", "cutout"}
         What the discriminator sees is changed by, real and generated alike (Zhao et al. 2020, DiffAugment).
+    features : str or None
+        File with SqueezeNet 1.1, on whose features a second discriminator learns (Sauer et al. 2021): the generator
+        learns to draw things with far fewer pictures. The penalties concern the first discriminator alone.
+    feature_size : int
+        Side in pixels that pictures are enlarged to for it.
+    feature_width : int
+        Channels of the second discriminator.
+    optimizer, discriminator_optimizer : {"adam", "muon"}
+        See `restorekit.plugin.Phase`.
     """
 
     #: For ``restorekit plugins check``.
@@ -140,6 +149,11 @@ class Recipe:
     discriminator_norm: Literal["none", "batch", "layer"] = "none"
     spectral_norm: bool = False
     augment: tuple[Augmentation, ...] = ()
+    features: str | None = None
+    feature_size: Annotated[int, Field(ge=32, le=512)] = 64
+    feature_width: Annotated[int, Field(ge=4, le=2048)] = 64
+    optimizer: Literal["adam", "muon"] = "adam"
+    discriminator_optimizer: Literal["adam", "muon"] = "adam"
 
     @model_validator(mode="after")
     def _penalties_are_of_single_samples(self) -> Recipe:
