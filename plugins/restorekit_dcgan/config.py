@@ -36,6 +36,8 @@ class DCGANConfig:
         times), or a quarter of the hidden units (mlp).
     classes : int
         Classes it is conditioned on; 0 for none.
+    class_names : tuple of str
+        What they are called, in order, for those who ask for pictures of one; none by default.
     attention : bool
         Self-attention between the stages at 16 (of 28: 14) pixels, in the discriminator too (Zhang et al. 2019).
     """
@@ -49,12 +51,19 @@ class DCGANConfig:
     latent: Annotated[int, Field(ge=1, le=4096)] = 128
     width: Annotated[int, Field(ge=4, le=2048)] = 256
     classes: Annotated[int, Field(ge=0, le=100_000)] = 0
+    class_names: tuple[str, ...] = ()
     attention: bool = False
 
     @model_validator(mode="after")
     def _perceptrons_see_no_places(self) -> DCGANConfig:
         if self.attention and self.architecture == "mlp":
             raise ValueError("attention is between places of a picture, which perceptrons (mlp) do not have")
+        return self
+
+    @model_validator(mode="after")
+    def _every_class_has_its_name(self) -> DCGANConfig:
+        if self.class_names and len(set(self.class_names)) != self.classes:
+            raise ValueError(f"class_names has {len(set(self.class_names))} different names for {self.classes} classes")
         return self
 
 

@@ -18,6 +18,7 @@ def weights(tmp_path_factory):
     """Of a small generator of two classes, untrained but with contrast."""
     torch.manual_seed(0)
     network = {"architecture": "mlp", "size": 28, "channels": 1, "width": 8, "latent": 6, "classes": 2}
+    network["class_names"] = ["heron", "otter"]
     loaded = registry().build("dcgan", network)
     with torch.no_grad():
         for parameter in networks_of(loaded.generator)["network"].parameters():
@@ -68,6 +69,16 @@ def test_labels_are_taken_in_turn_and_all_classes_where_none_is_given(weights):
     assert not np.array_equal(every[0], ones[0])
     with pytest.raises(UsageError, match="0 to 1"):
         draw(weights, labels=(2,))
+
+
+def test_a_class_is_chosen_by_its_name_or_number(cli, weights, tmp_path):
+    for folder, label in (("name", "otter"), ("number", 1), ("other", "heron")):
+        cli("generate", weights, "-n", 1, "-o", folder, "--label", label)
+    name, number, other = ((tmp_path / f / "00000.png").read_bytes() for f in ("name", "number", "other"))
+    assert name == number != other
+    refused = cli("generate", weights, "-n", 1, "-o", "no", "--label", "oter", check=2)
+    assert "heron, otter" in refused.stderr
+    assert refused.stderr.count("\n") == 1
 
 
 def test_truncation_makes_pictures_more_alike(weights):
