@@ -98,9 +98,7 @@ class Perceiver:
     def __init__(self, network: SqueezeNet, heads: Heads, size: int):
         self.network, self.heads, self.size = network, heads, size
 
-    def discriminator_loss(
-        self, kind: AdversarialLoss, real: Tensor, fake: Tensor, labels: Tensor | None
-    ) -> Tensor:
+    def discriminator_loss(self, kind: AdversarialLoss, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         """Return what the heads minimise, the mean over the layers; pictures are in [-1, 1], without gradients."""
         with torch.no_grad():
             known, made = self._features(real), self._features(fake)

@@ -161,7 +161,14 @@ def squeezenet(tmp_path_factory):
 
 def perceptive(squeezenet, **recipe):
     generator = build(architecture="dcgan", classes=2)
-    recipe = {"loss": "hinge", "spectral_norm": True, "features": str(squeezenet), "feature_size": 32, **PLAIN, **recipe}
+    recipe = {
+        "loss": "hinge",
+        "spectral_norm": True,
+        "features": str(squeezenet),
+        "feature_size": 32,
+        **PLAIN,
+        **recipe,
+    }
     return Training(generator, Recipe(**recipe))
 
 
@@ -179,7 +186,9 @@ def test_what_the_second_discriminator_judges_is_added_for_both_networks(squeeze
         loss = getattr(training, phase)(given)[0]
         plain = getattr(alone, phase)(given)[0]
         with torch.no_grad():
-            known, made = (training.perceiver.heads(training.perceiver._features(x), given.labels) for x in (real, fake))
+            known, made = (
+                training.perceiver.heads(training.perceiver._features(x), given.labels) for x in (real, fake)
+            )
         pairs = list(zip(known, made, strict=True))
         if phase == "discriminator_loss":
             expected = [discriminator_loss(kind, k, m) for k, m in pairs]
