@@ -18,6 +18,9 @@ LAYERS = {"fire3": (128, 2), "fire5": (256, 1), "fire9": (512, 1)}
 _SLOPE = 0.2
 #: What the moments of real pictures' features take over at each step.
 _SHARE = 0.05
+#: Usual length of a place's features. With longer ones the hinge loss's margin of 1 is small: heads are satisfied by
+#: tiny differences, and the generator learns patterns that no picture has.
+_SCALE = 4.0
 
 
 class Heads(nn.Module):
@@ -65,7 +68,7 @@ class _Head(nn.Module):
         spectrally_normalised(self)
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        x = self.body(F.batch_norm(x, self.mean, self.variance))
+        x = self.body(F.batch_norm(x, self.mean, self.variance) * (_SCALE * x.shape[1] ** -0.5))
         scores = self.score(x)[:, 0]
         if self.embedding is None or labels is None:
             return scores

@@ -334,7 +334,7 @@ def test_settings_and_configurations_that_make_no_sense_are_refused():
         Settings(truncation=0)
 
 
-@pytest.mark.parametrize("recipe", ["cifar10", "faithful", "wgan-gp", "mnist"])
+@pytest.mark.parametrize("recipe", ["cifar10", "cifar10-cpu", "faithful", "wgan-gp", "mnist"])
 def test_every_recipe_is_a_valid_plan(recipe):
     file = Path(restorekit_dcgan.__file__).parent / "recipes" / f"{recipe}.toml"
     plan = load_plan(registry().spec("dcgan"), file)
