@@ -212,10 +212,14 @@ def test_heads_learn_at_discriminator_steps_and_the_network_that_sees_never_does
 def test_heads_know_how_large_each_feature_of_real_pictures_is_and_tell_classes_apart(squeezenet):
     perceiver = Perceiver(SqueezeNet.load(squeezenet), Heads(width=8, classes=2), size=64)
     real, fake = batch(32).images * 2 - 1, torch.zeros(4, 3, 32, 32)
-    for _ in range(200):
-        perceiver.discriminator_loss("hinge", real, fake, torch.zeros(4, dtype=torch.int64))
     with torch.no_grad():
         features = perceiver._features(real)
+    moments = perceiver.heads.state_dict()
+    perceiver.discriminator_loss("hinge", real, fake, torch.zeros(4, dtype=torch.int64))
+    moved = torch.linalg.vector_norm(features["fire5"].mean(dim=(0, 2, 3)) - moments["heads.fire5.mean"])
+    assert 0 < moved < torch.linalg.vector_norm(features["fire5"].mean(dim=(0, 2, 3)))
+    for _ in range(200):
+        perceiver.heads.follow(features)
     for name in LAYERS:
         mean = perceiver.heads.heads.get_submodule(name).mean
         assert torch.allclose(mean, features[name].mean(dim=(0, 2, 3)), rtol=1e-2, atol=1e-3)
