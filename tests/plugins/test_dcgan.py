@@ -427,8 +427,8 @@ def test_saved_and_loaded_it_makes_the_same_pictures(tmp_path):
 
 
 def test_the_weights_that_come_along_make_pictures_as_varied_as_real_ones_and_differ_by_class():
-    loaded = registry().load("dcgan:cifar10")
-    generator: Any = loaded.generator
+    loaded: Any = registry().load("dcgan:cifar10")
+    generator = loaded.generator
     assert len(loaded.config.class_names) == loaded.config.classes == 10
     latents = generator.latents(torch.arange(20)).repeat_interleave(10, dim=0)
     with torch.no_grad():
