@@ -1,4 +1,4 @@
-"""Makes ``docs/weights.md`` and ``docs/weights.jpg`` from the weights that come along: their headers, and what they do.
+"""Makes ``docs/weights.md`` and its pictures from the weights that come along: their headers, and what they do.
 
 python docs/make_weights.py
 """
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from skimage import data
 
 import restorekit
+from restorekit import sampling
 from restorekit.degradations import parse
+from restorekit.inference import choose_runtime
 from restorekit.inference.arrays import to_array, to_tensor
 from restorekit.registry import registry
 from restorekit.weights.card import card
@@ -29,9 +31,14 @@ GAP = 6
 #: What is shown of each weights: (name, photo, top, left, degradation, classical method beside it).
 SHOWN = (
     ("super-resolver:x4", "astronaut", 20, 130, ("downscale:4",), "bicubic:4"),
+    ("super-resolver:x4-gan", "coffee", 90, 190, ("downscale:4",), "bicubic:4"),
+    ("super-resolver:x4-real", "chelsea", 40, 120, ("noise:8", "downscale:4", "jpeg:60"), "bicubic:4"),
     ("denoiser:blind", "chelsea", 40, 120, ("noise:30",), "nlmeans:30"),
     ("context-encoder:photo", "coffee", 90, 190, ("cracks:3", "scratches:4,tilt=0-90"), "telea"),
 )
+
+#: What pictures are shown of that are made of nothing, and how many of each class.
+SAMPLED, EACH = "dcgan:cifar10", 16
 
 Pixels = NDArray[np.uint8]
 
@@ -102,14 +109,29 @@ def strip(name: str, photo: str, top: int, left: int, steps: Sequence[str], clas
     return np.concatenate([piece for cell in cells for piece in (cell, gap)][:-1], axis=1).astype(np.uint8)
 
 
+def sheet(name: str) -> Pixels:
+    """Return the first samples of seed 0, a row for each class, twice as large."""
+    drawing = sampling.Drawing(registry().load(name), choose_runtime("cpu", "fp32"))
+    made = sampling.samples(drawing, EACH * drawing.classes)
+    by_class = made.reshape(EACH, drawing.classes, *made.shape[1:]).swapaxes(0, 1).reshape(made.shape)
+    small = sampling.contact_sheet(by_class, EACH)
+    return small.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def write(pixels: Pixels, file: str) -> None:
+    """Write a JPEG file beside this one."""
+    encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+    (HERE / file).write_bytes(encoded.tobytes())
+
+
 def main() -> None:
-    """Write both files."""
+    """Write the page and its pictures."""
     weights = listed()
     names = {name for name, _ in weights}
     shown = [each for each in SHOWN if each[0] in names]
     rows = [piece for each in shown for piece in (strip(*each), np.full((GAP, 4 * SIDE + 3 * GAP, 3), 255, np.uint8))]
-    encoded = cv2.imencode(".jpg", np.concatenate(rows[:-1])[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-    (HERE / "weights.jpg").write_bytes(encoded.tobytes())
+    write(np.concatenate(rows[:-1]), "weights.jpg")
+    write(sheet(SAMPLED), "weights-samples.jpg")
     said = "; ".join(f"{name} after {' '.join(steps)}, beside {rival}" for name, _, _, _, steps, rival in shown)
     page = f"""# The weights that come along
 
@@ -122,12 +144,18 @@ The recipes are in each plugin's `recipes/`, and say how long they took on what.
 
 Damaged, by a classical method, by the network, and the original: {said}. The photos are scikit-image's.
 
+![A row of pictures for each class, none of them chosen.](weights-samples.jpg)
+
+Samples of `{SAMPLED}`, twice as large: the first {EACH} of each class, none of them chosen (`restorekit generate
+{SAMPLED} -n {10 * EACH} --columns 10 -o sheet.png` makes the same, a column for each class).
+
 ## What was measured
 
-PSNR in dB, SSIM, the distance `squeezenet`, of detectors F1 and its kin, and of VAEs bounds of the likelihood;
-[evaluation.md](evaluation.md) says what they are. Those that end in `_mask` are inside the holes alone; `lost by
-packing` is what half of the bits cost. `bsd25` is every fourth picture of BSD100, by name.
-[performance.md](performance.md) sets the same numbers beside other methods.
+PSNR in dB, SSIM, the distance `squeezenet`, of detectors F1 and its kin, of VAEs bounds of the likelihood, and of
+samples how near they are to real pictures (`frechet-squeezenet`, which is not FID); [evaluation.md](evaluation.md)
+says what they are. Those that end in `_mask` are inside the holes alone; `lost by packing` is what half of the bits
+cost. `bsd25` is every fourth picture of BSD100, by name. [performance.md](performance.md) sets the same numbers beside
+other methods.
 
 {metrics(weights)}
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from restorekit.inference import Runtime
     from restorekit.registry import Loaded
 
-__all__ = ["Drawing", "contact_sheet", "interpolated", "samples", "traversal", "write_pictures"]
+__all__ = ["Drawing", "contact_sheet", "interpolated", "labels_of", "samples", "traversal", "write_pictures"]
 
 #: White pixels between the pictures of a sheet.
 _GAP = 2
@@ -119,6 +119,24 @@ class Drawing:
         """Return the labels of samples by number; where none were chosen all classes in turn, if there are any."""
         labels = self.labels or range(self.classes)
         return [labels[number % len(labels)] for number in numbers] if len(labels) else []
+
+
+def labels_of(loaded: Loaded, words: Sequence[str]) -> list[int]:
+    """Return the class indices that words mean: numbers, or names where the configuration has ``class_names``.
+
+    Raises
+    ------
+    UsageError
+        A word is neither.
+    """
+    names = list(getattr(loaded.config, "class_names", ()))
+    found = []
+    for word in words:
+        if word not in names and not word.isdecimal():
+            known = f"choose from {', '.join(names)}" if names else "give its number, from 0"
+            raise UsageError("--label", f"this {loaded.spec.name} knows no class {word!r}", known)
+        found.append(names.index(word) if word in names else int(word))
+    return found
 
 
 def samples(drawing: Drawing, count: int, seed: int = 0) -> NDArray[np.uint8]:

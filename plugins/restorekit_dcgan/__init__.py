@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from restorekit.plugin import GeneratorSpec, hookimpl
+from restorekit.plugin import GeneratorSpec, WeightsSource, hookimpl
 
 
 @hookimpl
@@ -19,4 +19,11 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
         settings="restorekit_dcgan.config:Settings",
         trainer="restorekit_dcgan.training:Training",
         recipe="restorekit_dcgan.config:Recipe",
+        weights=(
+            WeightsSource(
+                name="cifar10",
+                file="restorekit_dcgan:weights/cifar10.safetensors",
+                summary="Pictures of 32x32 pixels of the ten classes of CIFAR-10.",
+            ),
+        ),
     )

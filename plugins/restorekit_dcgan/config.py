@@ -36,6 +36,8 @@ class DCGANConfig:
         times), or a quarter of the hidden units (mlp).
     classes : int
         Classes it is conditioned on; 0 for none.
+    class_names : tuple of str
+        What they are called, in order, for those who ask for pictures of one; none by default.
     attention : bool
         Self-attention between the stages at 16 (of 28: 14) pixels, in the discriminator too (Zhang et al. 2019).
     """
@@ -49,12 +51,19 @@ class DCGANConfig:
     latent: Annotated[int, Field(ge=1, le=4096)] = 128
     width: Annotated[int, Field(ge=4, le=2048)] = 256
     classes: Annotated[int, Field(ge=0, le=100_000)] = 0
+    class_names: tuple[str, ...] = ()
     attention: bool = False
 
     @model_validator(mode="after")
     def _perceptrons_see_no_places(self) -> DCGANConfig:
         if self.attention and self.architecture == "mlp":
             raise ValueError("attention is between places of a picture, which perceptrons (mlp) do not have")
+        return self
+
+    @model_validator(mode="after")
+    def _every_class_has_its_name(self) -> DCGANConfig:
+        if self.class_names and len(set(self.class_names)) != self.classes:
+            raise ValueError(f"class_names has {len(set(self.class_names))} different names for {self.classes} classes")
         return self
 
 
@@ -119,6 +128,15 @@ class Recipe:
         Of the discriminator's weights.
     augment : tuple of {"colour", "translation", "cutout"}
         What the discriminator sees is changed by, real and generated alike (Zhao et al. 2020, DiffAugment).
+    features : str or None
+        File with SqueezeNet 1.1, on whose features a second discriminator learns (Sauer et al. 2021): the generator
+        learns to draw things with far fewer pictures. The penalties concern the first discriminator alone.
+    feature_size : int
+        Side in pixels that pictures are enlarged to for it.
+    feature_width : int
+        Channels of the second discriminator.
+    optimizer, discriminator_optimizer : {"adam", "muon"}
+        See `restorekit.plugin.Phase`.
     """
 
     #: For ``restorekit plugins check``.
@@ -140,6 +158,11 @@ class Recipe:
     discriminator_norm: Literal["none", "batch", "layer"] = "none"
     spectral_norm: bool = False
     augment: tuple[Augmentation, ...] = ()
+    features: str | None = None
+    feature_size: Annotated[int, Field(ge=32, le=512)] = 64
+    feature_width: Annotated[int, Field(ge=4, le=2048)] = 64
+    optimizer: Literal["adam", "muon"] = "adam"
+    discriminator_optimizer: Literal["adam", "muon"] = "adam"
 
     @model_validator(mode="after")
     def _penalties_are_of_single_samples(self) -> Recipe:

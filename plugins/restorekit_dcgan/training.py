@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from restorekit.nn.adversarial import discriminator_loss, generator_loss
 from restorekit.nn.chance import normals, uniforms
+from restorekit.nn.features import SqueezeNet
 from restorekit.nn.penalties import gradient_penalty, zero_centred_penalty
 from restorekit.nn.progress import Progress
 from restorekit.plugin import Batch, Phase, Update, UsageError
@@ -16,6 +17,7 @@ from restorekit_dcgan.augment import augmented
 from restorekit_dcgan.config import Recipe
 from restorekit_dcgan.generator import DCGAN
 from restorekit_dcgan.networks import build_discriminator
+from restorekit_dcgan.perceiving import Heads, Perceiver
 
 __all__ = ["Training"]
 
@@ -44,6 +46,10 @@ class Training:
         self.generator = generator
         self.recipe = recipe
         self.discriminator = build_discriminator(generator.config, recipe)
+        self.perceiver: Perceiver | None = None
+        if recipe.features:
+            heads = Heads(recipe.feature_width, generator.config.classes)
+            self.perceiver = Perceiver(SqueezeNet.load(recipe.features), heads, recipe.feature_size)
         self.progress = Progress()
         self._looked_at = 0
 
@@ -59,23 +65,26 @@ class Training:
         return self.generator.config.classes > 0
 
     def networks(self) -> Mapping[str, nn.Module]:
-        """Return both networks, and the count of steps."""
-        return {"generator": self.generator, "discriminator": self.discriminator, "progress": self.progress}
+        """Return both networks, a second discriminator where there is one, and the count of steps."""
+        networks = {"generator": self.generator, "discriminator": self.discriminator, "progress": self.progress}
+        return networks if self.perceiver is None else {**networks, "heads": self.perceiver.heads}
 
     def phases(self) -> Mapping[str, Phase]:
         """Return both phases."""
         recipe = self.recipe
         return {
             "discriminator": Phase(
-                networks=("discriminator",),
+                networks=("discriminator",) if self.perceiver is None else ("discriminator", "heads"),
                 learning_rate=recipe.discriminator_learning_rate or recipe.learning_rate,
                 betas=recipe.betas,
+                optimizer=recipe.discriminator_optimizer,
             ),
             "generator": Phase(
                 networks=("generator",),
                 learning_rate=recipe.learning_rate,
                 betas=recipe.betas,
                 ema_decay=recipe.ema_decay or None,
+                optimizer=recipe.optimizer,
             ),
         }
 
@@ -113,17 +122,27 @@ class Training:
                 lambda images: self._scores(images, batch, _DISCRIMINATOR), real, fake, places
             )
             loss = loss + recipe.gradient_penalty * scalars["gradient_penalty"]
+        if self.perceiver is not None:
+            known, made = (self._seen(x.detach(), batch, s) for x, s in ((real, _DISCRIMINATOR), (fake, _GENERATOR)))
+            scalars["perceived"] = self.perceiver.discriminator_loss(recipe.loss, known, made, self._labels(batch))
+            loss = loss + scalars["perceived"]
         return loss, scalars
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return what the generator minimises."""
+        recipe, relativistic = self.recipe, self.recipe.loss.startswith("relativistic")
         fake = self.generator(self._latents(batch, _GENERATOR), batch.labels)
-        fake_scores = self._scores(fake, batch, _GENERATOR)
+        real = self.generator.from_pictures(batch.images)
         real_scores = None
-        if self.recipe.loss.startswith("relativistic"):
+        if relativistic:
             with torch.no_grad():
-                real_scores = self._scores(self.generator.from_pictures(batch.images), batch, _DISCRIMINATOR)
-        return generator_loss(self.recipe.loss, fake_scores, real_scores), {}
+                real_scores = self._scores(real, batch, _DISCRIMINATOR)
+        loss = generator_loss(recipe.loss, self._scores(fake, batch, _GENERATOR), real_scores)
+        if self.perceiver is not None:
+            known = self._seen(real, batch, _DISCRIMINATOR) if relativistic else None
+            made = self._seen(fake, batch, _GENERATOR)
+            loss = loss + self.perceiver.generator_loss(recipe.loss, made, known, self._labels(batch))
+        return loss, {}
 
     def preview(self, batch: Batch) -> Tensor:
         """Return samples of the same latents every time, class by class where there are classes."""
@@ -139,8 +158,13 @@ class Training:
         return normals(_seeds(batch), self.generator.config.latent, stream).to(batch.images.device)
 
     def _scores(self, images: Tensor, batch: Batch, stream: int) -> Tensor:
-        seen = augmented(images, _seeds(batch), self.recipe.augment, _AUGMENT + stream)
-        return self.discriminator(seen, batch.labels if self.generator.config.classes else None)
+        return self.discriminator(self._seen(images, batch, stream), self._labels(batch))
+
+    def _seen(self, images: Tensor, batch: Batch, stream: int) -> Tensor:
+        return augmented(images, _seeds(batch), self.recipe.augment, _AUGMENT + stream)
+
+    def _labels(self, batch: Batch) -> Tensor | None:
+        return batch.labels if self.generator.config.classes else None
 
     def _check(self, batch: Batch) -> None:
         config, (height, width) = self.generator.config, batch.images.shape[2:]

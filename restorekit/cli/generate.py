@@ -19,7 +19,8 @@ def generate(
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Pictures.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same pictures.")] = 0,
     labels: Annotated[
-        list[int] | None, typer.Option("--label", help="A class; repeat for several, taken in turn.")
+        list[str] | None,
+        typer.Option("--label", help="A class, by number or by name; repeat for several, taken in turn."),
     ] = None,
     truncation: Annotated[
         float, typer.Option(help="What latents are multiplied by; below 1, pictures are more alike and more typical.")
@@ -51,7 +52,8 @@ def generate(
     from restorekit.registry import registry
 
     loaded = registry().load(name)
-    drawing = sampling.Drawing(loaded, choose_runtime(device, precision), labels or (), truncation, batch_size)
+    chosen = sampling.labels_of(loaded, labels or ())
+    drawing = sampling.Drawing(loaded, choose_runtime(device, precision), chosen, truncation, batch_size)
     if interpolate is not None:
         pictures = sampling.interpolated(drawing, count, interpolate, seed)
         columns = columns or (interpolate + 1 if count == 2 else interpolate)

@@ -18,6 +18,7 @@ def weights(tmp_path_factory):
     """Of a small generator of two classes, untrained but with contrast."""
     torch.manual_seed(0)
     network = {"architecture": "mlp", "size": 28, "channels": 1, "width": 8, "latent": 6, "classes": 2}
+    network["class_names"] = ["heron", "otter"]
     loaded = registry().build("dcgan", network)
     with torch.no_grad():
         for parameter in networks_of(loaded.generator)["network"].parameters():
@@ -68,6 +69,18 @@ def test_labels_are_taken_in_turn_and_all_classes_where_none_is_given(weights):
     assert not np.array_equal(every[0], ones[0])
     with pytest.raises(UsageError, match="0 to 1"):
         draw(weights, labels=(2,))
+
+
+def test_a_class_is_chosen_by_its_name_or_number(cli, weights, tmp_path):
+    cli("generate", weights, "-n", 1, "-o", "named", "--label", "otter")
+    made = images.read(tmp_path / "named" / "00000.png").pixels
+    otter, heron = (sampling.samples(draw(weights, labels=(label,)), 1)[0] for label in (1, 0))
+    assert np.array_equal(made, otter[..., :1])
+    assert not np.array_equal(otter, heron)
+    loaded = registry().load(str(weights))
+    assert sampling.labels_of(loaded, ["otter", "0", "heron"]) == [1, 0, 0]
+    with pytest.raises(UsageError, match="heron, otter"):
+        sampling.labels_of(loaded, ["oter"])
 
 
 def test_truncation_makes_pictures_more_alike(weights):

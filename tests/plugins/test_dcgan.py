@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import restorekit_dcgan
 from restorekit.contract import Batch, Restorer, Sampler, Trainable
 from restorekit.errors import UsageError
+from restorekit.nn.adversarial import discriminator_loss, generator_loss
+from restorekit.nn.features import SqueezeNet
 from restorekit.registry import registry
 from restorekit.sources.arrays import ArraySource
 from restorekit.training import load_plan, train
@@ -20,6 +23,7 @@ from restorekit.weights import save
 from restorekit_dcgan.augment import augmented
 from restorekit_dcgan.config import Recipe, Settings
 from restorekit_dcgan.networks import SelfAttention
+from restorekit_dcgan.perceiving import LAYERS, Heads, Perceiver
 from restorekit_dcgan.projection import context_weights
 from restorekit_dcgan.training import Training
 
@@ -146,6 +150,84 @@ def test_every_penalty_can_be_differentiated_in_bf16_too(architecture):
     assert {"r1", "r2", "gradient_penalty"} <= set(scalars)
 
 
+@pytest.fixture(scope="module")
+def squeezenet(tmp_path_factory):
+    """SqueezeNet's file, with random weights."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("networks") / "squeezenet.safetensors"
+    save_file(SqueezeNet().state_dict(), path)
+    return path
+
+
+def perceptive(squeezenet, **recipe):
+    generator = build(architecture="dcgan", classes=2)
+    recipe = {
+        "loss": "hinge",
+        "spectral_norm": True,
+        "features": str(squeezenet),
+        "feature_size": 32,
+        **PLAIN,
+        **recipe,
+    }
+    return Training(generator, Recipe(**recipe))
+
+
+@pytest.mark.parametrize("kind", ["hinge", "relativistic"])
+def test_what_the_second_discriminator_judges_is_added_for_both_networks(squeezenet, kind):
+    training, given = perceptive(squeezenet, loss=kind), batch(labels=torch.tensor([0, 1, 1, 0]))
+    alone = Training(training.generator, Recipe(loss=kind, spectral_norm=True, **PLAIN))
+    alone.discriminator = training.discriminator
+    assert training.perceiver is not None
+    for network in training.networks().values():
+        network.eval()
+    real = given.images.mean(dim=1, keepdim=True) * 2 - 1
+    for phase, stream in (("discriminator_loss", 1), ("generator_loss", 2)):
+        fake = training.generator(training._latents(given, stream), given.labels)
+        loss = getattr(training, phase)(given)[0]
+        plain = getattr(alone, phase)(given)[0]
+        with torch.no_grad():
+            known, made = (
+                training.perceiver.heads(training.perceiver._features(x), given.labels) for x in (real, fake)
+            )
+        pairs = list(zip(known, made, strict=True))
+        if phase == "discriminator_loss":
+            expected = [discriminator_loss(kind, k, m) for k, m in pairs]
+        else:
+            expected = [generator_loss(kind, m, k) for k, m in pairs]
+        assert (loss - plain).item() == pytest.approx(float(torch.stack(expected).mean()), rel=1e-4)
+
+
+def test_heads_learn_at_discriminator_steps_and_the_network_that_sees_never_does(squeezenet):
+    training, given = perceptive(squeezenet), batch(labels=torch.tensor([0, 1, 1, 0]))
+    assert training.perceiver is not None
+    assert training.phases()["discriminator"].networks == ("discriminator", "heads")
+    training.discriminator_loss(given)[0].backward()
+    assert all(parameter.grad is not None for parameter in training.perceiver.heads.parameters())
+    assert all(parameter.grad is None for parameter in training.generator.parameters())
+    training.generator_loss(given)[0].backward()
+    assert all(parameter.grad is not None for parameter in training.generator.parameters())
+    assert not any(parameter.requires_grad for parameter in training.perceiver.network.parameters())
+
+
+def test_heads_know_how_large_each_feature_of_real_pictures_is_and_tell_classes_apart(squeezenet):
+    perceiver = Perceiver(SqueezeNet.load(squeezenet), Heads(width=8, classes=2), size=64)
+    real, fake = batch(32).images * 2 - 1, torch.zeros(4, 3, 32, 32)
+    with torch.no_grad():
+        features = perceiver._features(real)
+    moments = perceiver.heads.state_dict()
+    perceiver.discriminator_loss("hinge", real, fake, torch.zeros(4, dtype=torch.int64))
+    moved = torch.linalg.vector_norm(features["fire5"].mean(dim=(0, 2, 3)) - moments["heads.fire5.mean"])
+    assert 0 < moved < torch.linalg.vector_norm(features["fire5"].mean(dim=(0, 2, 3)))
+    for _ in range(200):
+        perceiver.heads.follow(features)
+    for name in LAYERS:
+        assert torch.allclose(moments[f"heads.{name}.mean"], features[name].mean(dim=(0, 2, 3)), rtol=1e-2, atol=1e-3)
+    with torch.no_grad():
+        one, other = (perceiver.heads(features, torch.full((4,), label)) for label in (0, 1))
+    assert all(not torch.allclose(a, b) for a, b in zip(one, other, strict=True))
+    assert [scores.shape for scores in one] == [(4, 8, 8), (4, 7, 7), (4, 3, 3)]
+
+
 def test_attention_starts_as_the_identity_and_mixes_all_places_when_its_gate_opens():
     layer, x = SelfAttention(16), torch.randn(1, 16, 5, 5)
     assert torch.equal(layer(x), x)
@@ -247,13 +329,15 @@ def test_settings_and_configurations_that_make_no_sense_are_refused():
         registry().build("dcgan", {"architecture": "mlp", "attention": True})
     with pytest.raises(UsageError, match="size"):
         registry().build("dcgan", {"size": 30})
+    with pytest.raises(UsageError, match="1 different names for 2 classes"):
+        registry().build("dcgan", {"classes": 2, "class_names": ["cat", "cat"]})
     with pytest.raises(ValueError, match="batch normalisation"):
         Recipe(discriminator_norm="batch", r1=1.0)
     with pytest.raises(ValueError, match="truncation"):
         Settings(truncation=0)
 
 
-@pytest.mark.parametrize("recipe", ["cifar10", "faithful", "wgan-gp", "mnist"])
+@pytest.mark.parametrize("recipe", ["cifar10", "cifar10-cpu", "faithful", "wgan-gp", "mnist"])
 def test_every_recipe_is_a_valid_plan(recipe):
     file = Path(restorekit_dcgan.__file__).parent / "recipes" / f"{recipe}.toml"
     plan = load_plan(registry().spec("dcgan"), file)
@@ -301,10 +385,11 @@ def test_training_brings_samples_close_to_the_data_class_by_class_and_weights_su
     assert (right - left)[labels == 1].mean() > 0.4
 
 
-def test_a_resumed_training_ends_with_the_same_bytes(tmp_path):
+def test_a_resumed_training_ends_with_the_same_bytes(tmp_path, squeezenet):
     sets = [f"network.{key}={value}" for key, value in {**SMALL, "architecture": "dcgan", "width": 4}.items()]
     sets += ["recipe.spectral_norm=true", "recipe.penalty_steps=5", "recipe.discriminator_width=4"]
     sets += ["recipe.augment=['colour', 'cutout']", "run.crop=28", "run.steps=6", "run.batch_size=4", "run.workers=1"]
+    sets += [f"recipe.features={squeezenet}", "recipe.feature_size=32", "recipe.optimizer=muon"]
     plan = load_plan(registry().spec("dcgan"), settings=sets)
 
     def trained(folder, **options):
@@ -339,3 +424,17 @@ def test_saved_and_loaded_it_makes_the_same_pictures(tmp_path):
     latents = before.latents(torch.arange(3))
     with torch.no_grad():
         assert torch.equal(after.decode(latents), before.decode(latents))
+
+
+def test_the_weights_that_come_along_make_pictures_as_varied_as_real_ones_and_differ_by_class():
+    loaded: Any = registry().load("dcgan:cifar10")
+    generator = loaded.generator
+    assert len(loaded.config.class_names) == loaded.config.classes == 10
+    latents = generator.latents(torch.arange(20)).repeat_interleave(10, dim=0)
+    with torch.no_grad():
+        made = generator.decode(latents, torch.arange(10).repeat(20)).view(20, 10, 3, 32, 32)
+    # Of photographs of 32x32 pixels, brightness varies by about a quarter of the range from one to another.
+    assert made.std(dim=0).mean() > 0.15
+    assert made.std(dim=1).mean() > 0.05
+    colours = made.mean(dim=(0, 3, 4))
+    assert (colours[0, 2] - colours[0, 0]) > (colours[6, 2] - colours[6, 0])  # airplanes are bluer than frogs

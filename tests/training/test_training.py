@@ -106,8 +106,8 @@ def test_weights_of_which_nothing_fits_are_refused(tmp_path, teach):
 
 
 def test_a_network_that_was_never_taught_restores_nothing():
-    with pytest.raises(NotAvailable, match="restorekit train dcgan"):
-        registry().load("dcgan")
+    with pytest.raises(NotAvailable, match="restorekit train translate"):
+        registry().load("translate")
 
 
 def test_two_processes_learn_what_one_does_with_the_same_global_batch(tmp_path, tiles):

@@ -79,6 +79,18 @@ def test_samples_are_compared_on_the_network_that_the_metric_names(command, vae,
     assert prior["rows"][0]["frechet-squeezenet"] != told["rows"][0]["frechet-squeezenet"]
 
 
+def test_what_was_measured_of_samples_goes_into_the_header(command, vae, npz, squeezenet, tmp_path):
+    file = tmp_path / "vae.safetensors"
+    file.write_bytes(vae.read_bytes())
+    measure = ("--data", npz, "--metric", "frechet-squeezenet", "-n", 8, "--test-count", 10, "--features", squeezenet)
+    told = json.loads(command("benchmark", file, *measure, "--save", "b.json", "--json").stdout)
+    card = json.loads(command("weights", "record", file, "b.json", "--json").stdout)
+    metric = next(metric for metric in card["metrics"] if metric["name"] == "frechet-squeezenet")
+    assert metric["value"] == told["rows"][0]["frechet-squeezenet"]
+    assert metric["data"] == "strokes.npz"
+    assert {"samples 8", "reference_split test", "reference_pictures 10"} <= set(metric["protocol"].split("; "))
+
+
 def test_numbers_of_another_protocol_are_compared_by_force_alone(command, vae, npz):
     asked = ("benchmark", vae, "--data", npz, "--metric", "likelihood")
     command(*asked, "--save", "all.json")
