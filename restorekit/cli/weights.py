@@ -185,6 +185,27 @@ def pack(
 
 
 @app.command()
+def blend(
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="A weights file.")],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="Another one of the same network.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+    share: Annotated[float, typer.Option(help="Of SECOND: 0 is FIRST, 1 is SECOND.")] = 0.5,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Make weights between two files: of one taught for PSNR and one taught on from it for the eye, say."""
+    if target.exists() and not overwrite:
+        raise UsageError(target, "is there already", "use --overwrite to replace it")
+    from restorekit.weights.blending import blend as blend_files
+    from restorekit.weights.card import card
+
+    blend_files(first, second, target, share)
+    say(f"{target} is {1 - share:g} of {first} and {share:g} of {second}")
+    if as_json:
+        print_json(card(target))
+
+
+@app.command()
 def record(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A weights file; only its header changes.")],
     benchmarks: Annotated[list[Path], typer.Argument(metavar="BENCHMARK", help="From `restorekit benchmark --save`.")],

@@ -27,6 +27,7 @@ from restorekit.training.config import RunConfig
 from restorekit.training.data import Batches, clean_batch
 from restorekit.training.smoke import smoke_data, smoke_settings
 from restorekit.training.update import PATIENCE, Diverged, Updater
+from restorekit.weights.card import card
 from restorekit.weights.files import file_sha256, read_header
 
 from .conftest import RUN, TINY
@@ -78,7 +79,7 @@ def test_the_header_tells_which_weights_a_run_started_from_also_after_it_was_res
     assert read_header(second).training["start"] == file_sha256(first)
     third = teach(tmp_path / "third", horizon=3, start=second, terms="CC0").weights
     fourth = teach(tmp_path / "fourth", horizon=1, start=third).weights
-    earlier = read_header(fourth).training["earlier"]
+    earlier = card(fourth)["training"]["earlier"]
     assert [(each["steps"], each["terms"]) for each in earlier] == [(2, ""), (8, ""), (3, "CC0")]
     assert earlier[2]["start"] == file_sha256(second)
     assert earlier[0]["config"]["run"]["steps"] == 2
