@@ -337,4 +337,5 @@ def test_memory_and_open_files_do_not_grow_with_the_number_of_pictures(tmp_path)
     assert len(watching.memory) == 520
     # Keeping either pixels or encoded bytes of 400 pictures would be 8 MiB and more; records are about 1 KiB each.
     assert max(watching.memory[-20:]) - max(watching.memory[100:120]) < 4096
-    assert max(watching.files[-20:]) <= max(watching.files[100:120])
+    # Threads open and close a few files at any time; one kept of each picture would be 400.
+    assert max(watching.files[-20:]) <= max(watching.files[100:120]) + 4
