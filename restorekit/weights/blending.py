@@ -55,7 +55,7 @@ def blend(
     """
     import torch
 
-    target = Path(target)
+    first, second, target = Path(first), Path(second), Path(target)
     if target.suffix != ".safetensors":
         raise UsageError(target, "is no name for a weights file", "end it in .safetensors")
     if not 0 <= share <= 1:
@@ -63,7 +63,7 @@ def blend(
     (one, ones), (other, others) = read(first), read(second)
     alike = {name: t.shape for name, t in ones.items()} == {name: t.shape for name, t in others.items()}
     if (one.generator, one.config) != (other.generator, other.config) or not alike:
-        raise UsageError(second, f"is of another network than {Path(first).name}", "blend weights of one network")
+        raise UsageError(second, f"is of another network than {first.name}", "blend weights of one network")
     blended = {
         name: torch.lerp(ones[name].float(), tensor.float(), share).to(tensor.dtype)
         if tensor.is_floating_point()

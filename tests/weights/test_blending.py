@@ -38,7 +38,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_each_number_is_a_share_of_both(files, tmp_path, share):
-    blend(*files, tmp_path / "out.safetensors", share)
+    blend(files[0], files[1], tmp_path / "out.safetensors", share)
     one, other, made = (read(path)[1] for path in (*files, tmp_path / "out.safetensors"))
     assert made.keys() == one.keys()
     for name, tensor in made.items():
@@ -47,7 +47,7 @@ def test_each_number_is_a_share_of_both(files, tmp_path, share):
 
 
 def test_the_header_tells_of_both_and_of_no_measurement(files, tmp_path):
-    header = blend(*files, tmp_path / "out.safetensors", 0.5)
+    header = blend(files[0], files[1], tmp_path / "out.safetensors", 0.5)
     told = read(tmp_path / "out.safetensors")[0]
     assert told == header
     assert told.metrics == ()
@@ -63,9 +63,9 @@ def test_the_header_tells_of_both_and_of_no_measurement(files, tmp_path):
 def test_other_networks_shares_and_names_are_refused(files, tmp_path, cli):
     for share in (-0.1, 1.5):
         with pytest.raises(UsageError, match="between 0 and 1"):
-            blend(*files, tmp_path / "out.safetensors", share)
+            blend(files[0], files[1], tmp_path / "out.safetensors", share)
     with pytest.raises(UsageError, match=r"end it in \.safetensors"):
-        blend(*files, tmp_path / "out.pth", 0.5)
+        blend(files[0], files[1], tmp_path / "out.pth", 0.5)
     result = cli("weights", "blend", WEIGHTS / "x2.safetensors", WEIGHTS / "x4.safetensors", "out.safetensors", check=2)
     assert "is of another network than x2.safetensors" in result.stderr
     assert not (tmp_path / "out.safetensors").exists()
