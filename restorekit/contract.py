@@ -277,8 +277,7 @@ class Phase:
         Decay a step of the exponential moving average kept of these networks; ``None`` for none.
     optimizer : {"adam", "muon"}
         Adam (decoupled from its weight decay, AdamW); or Muon (Jordan et al. 2024) for the layers between hidden
-        features and Adam for all else, on one scale of learning rates: restoration networks learn with it in a third
-        of the steps.
+        features and Adam for all else, on one scale of learning rates.
     """
 
     networks: tuple[str, ...]
