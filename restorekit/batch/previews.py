@@ -107,7 +107,7 @@ def preview(before: Picture, after: Picture, *, thumbnail: int = 480) -> Preview
         size_before=(before.pixels.shape[1], before.pixels.shape[0]),
         size_after=(width, height),
         detail=detail,
-        change=float(changes.mean()) / 255,
+        change=float(np.average(changes, weights=_cell_sizes(height, width))) / 255,
     )
 
 
@@ -153,12 +153,29 @@ def _changes(before: Picture, after: Picture, white: float) -> NDArray[np.float3
         box = (0, top, width, min(BAND, height - top))
         (old, _), (new, alpha) = (_sampled(picture, box, (width, height)) for picture in (before, after))
         difference = cv2.absdiff(_colour(_eight_bits(old, white)), _colour(_eight_bits(new, white)))
-        weighted = difference.astype(np.float32)
         if alpha is not None:  # colours nobody sees do not count
-            weighted *= _eight_bits(alpha, 1.0)[..., None] / np.float32(255)
-        cells = (-(-width // CELL), -(-box[3] // CELL))
-        bands.append(cv2.resize(weighted, cells, interpolation=cv2.INTER_AREA).mean(axis=2))
+            difference = difference.astype(np.float32) * (_eight_bits(alpha, 1.0)[..., None] / np.float32(255))
+        bands.append(_cell_means(difference))
     return np.concatenate(bands)
+
+
+def _cell_means(values: Pixels) -> NDArray[np.float32]:
+    """Average ``(H, W, C)`` over cells, those at the right and bottom being smaller: ``(H / CELL, W / CELL)``."""
+    height, width, channels = values.shape
+    rows, columns = -(-height // CELL), -(-width // CELL)
+    full = cv2.copyMakeBorder(
+        values, 0, rows * CELL - height, 0, columns * CELL - width, cv2.BORDER_CONSTANT, value=(0, 0, 0)
+    )
+    # Row by row first, and of bytes in 16 bits: three times as fast as letting OpenCV average floats.
+    lines = full.reshape(rows, CELL, -1).sum(axis=1, dtype=np.uint16 if values.dtype == np.uint8 else np.float32)
+    sums = lines.reshape(rows, columns, -1).sum(axis=2, dtype=np.float32)
+    return sums / (channels * _cell_sizes(height, width))
+
+
+def _cell_sizes(height: int, width: int) -> NDArray[np.float32]:
+    """Return the pixels in each cell."""
+    high, wide = (np.minimum(CELL, side - np.arange(0, side, CELL)) for side in (height, width))
+    return np.outer(high, wide).astype(np.float32)
 
 
 def _most_changed(changes: NDArray[np.float32], width: int, height: int) -> tuple[int, int, int, int]:
@@ -186,6 +203,9 @@ def _reduced(picture: Picture, longest: int) -> Layers:
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     pixels, alpha = picture.pixels, picture.alpha
     if alpha is None:
+        if factor <= 0.25:  # halving has a fast way of its own
+            half = (max(1, width // 2), max(1, height // 2))
+            pixels = cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
         small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         return small.reshape(*small.shape[:2], -1), None  # pyright: ignore[reportReturnType]
     # Of a huge picture every few pixels do: floats of all of them would be the most memory.

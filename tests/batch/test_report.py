@@ -386,6 +386,13 @@ def test_the_detail_of_an_enlargement_shows_the_original_pixels_as_blocks():
     assert cv2.PSNR(decoded(detail.before)[..., 0], blocks) > 30
 
 
+@given(st.integers(1, 70), st.integers(1, 70), st.sampled_from([1, 3]), st.integers(0, 99))
+def test_the_change_is_the_mean_absolute_difference(height, width, channels, seed):
+    before, after = noise(height, width, channels, seed), noise(height, width, channels, seed + 1)
+    difference = np.abs(before.astype(float) - after).mean() / 255
+    assert preview(picture(before), picture(after)).change == pytest.approx(difference, abs=1e-6)
+
+
 def test_pictures_without_change_show_their_centre():
     same = noise(1000, 1000)
     made = preview(picture(same), picture(same))
