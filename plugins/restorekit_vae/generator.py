@@ -172,8 +172,9 @@ class VAE(nn.Module):
     def metrics_protocol(self) -> Mapping[str, str | int | float | bool | None]:
         """Say what is taken for a picture, and how: without it bounds cannot be compared."""
         density = self.config.likelihood == "gaussian"
+        numbers = "; bits_per_dim in bits a number" if self.config.data == "dequantised" else ""
         return {
-            "unit": "nats a picture",
+            "unit": f"nats a picture{numbers}",
             "beta": 1.0,
             "likelihood": self.config.likelihood,
             "values": f"{_VALUES[self.config.data]}, {self.config.size}x{self.config.size}x{self.config.channels}",

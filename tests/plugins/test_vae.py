@@ -139,6 +139,7 @@ def test_dequantised_values_fill_the_levels_and_their_density_tells_bits():
     divergence = vae.bound(given)[1].sum(dim=1)
     bits = vae.metrics({})["bits_per_dim"](given)
     assert torch.allclose(bits, 8 + divergence / math.log(2) / 784)
+    assert vae.metrics_protocol()["unit"] == "nats a picture; bits_per_dim in bits a number"
     with pytest.raises(ValueError, match="dequantised"):
         VAEConfig(likelihood="bernoulli", data="dequantised")
 
