@@ -176,7 +176,7 @@ def _bare(step: str) -> _Made:
 
 def _pieces(source: Path, device: torch.device) -> list[torch.Tensor]:
     """Read photos and cut them to the executor's tiles without any overlap."""
-    from restorekit.inference.executor import DEFAULT_TILE
+    from restorekit.inference.capacity import DEFAULT_TILE
     from restorekit.inference.tiling import tile_grid
 
     pieces = []

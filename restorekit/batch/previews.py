@@ -154,8 +154,8 @@ def _changes(before: Picture, after: Picture, white: float) -> NDArray[np.float3
         (old, _), (new, alpha) = (_sampled(picture, box, (width, height)) for picture in (before, after))
         difference = cv2.absdiff(_colour(_eight_bits(old, white)), _colour(_eight_bits(new, white)))
         if alpha is not None:  # colours nobody sees do not count
-            difference = difference.astype(np.float32) * (_eight_bits(alpha, 1.0)[..., None] / np.float32(255))
-        bands.append(_cell_means(difference))
+            difference = (difference * (_eight_bits(alpha, 1.0)[..., None] / 255)).astype(np.float32)
+        bands.append(_cell_means(difference))  # pyright: ignore[reportArgumentType]
     return np.concatenate(bands)
 
 

@@ -44,9 +44,9 @@ class Options(BatchOptions):
     engine : str
         ``"local"``, or ``"ray"`` for a cluster.
     tile : int, optional
-        Side of tiles in input pixels.
+        Side of tiles in input pixels; by default 400, or on a GPU what fits.
     batch_size : int, optional
-        Tiles at once; by default 1 on a CPU and 8 on a GPU.
+        Tiles at once; by default 1 on a CPU, and as many as fit, up to 8, on a GPU.
     """
 
     steps: tuple[Step, ...] = (Step("auto"),)
@@ -142,7 +142,7 @@ def make_restoration(
         target=options.target,
         strength=options.strength,
         tile=options.tile,
-        batch_size=options.batch_size or (1 if runtime.device.type == "cpu" else 8),
+        batch_size=options.batch_size,
         stopped=stopped,
         told=told,
     )

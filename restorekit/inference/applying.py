@@ -71,9 +71,11 @@ def restore(executor: Executor, works: Sequence[Work], strength: float, last: bo
 
 
 def restore_crops(
-    executor: Executor, size: tuple[int, int], works: Sequence[Work], strength: float, last: bool, at_once: int
+    executor: Executor, size: tuple[int, int], works: Sequence[Work], strength: float, last: bool
 ) -> None:
     """Crop around each hole (or take the whole picture), resize, restore, resize back and paste.
+
+    No more crops are held at any time than the executor takes at once: a picture may have thousands of specks.
 
     Parameters
     ----------
@@ -83,13 +85,12 @@ def restore_crops(
         ``(height, width)`` of its pictures.
     works, strength, last
         As for `restore`.
-    at_once : int
-        Crops held at any time: a picture may have thousands of specks.
     """
     hidden = [hidden_pixels(work.alpha) for work in works]
     seen = [covered(work.canvas, unseen) for work, unseen in zip(works, hidden, strict=True)]
     results = [convert(work.canvas, work.dtype if last else work.between) for work in works]
     crops = [(i, crop) for i, work in enumerate(works) for crop in crops_for(seen[i].shape, work.mask, size)]
+    at_once = executor.portion.batch_size
     for start in range(0, len(crops), at_once):
         chosen = crops[start : start + at_once]
         frames = [_crop_frame(works[i], seen[i], crop, size) for i, crop in chosen]

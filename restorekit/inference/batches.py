@@ -6,17 +6,11 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from restorekit.contract import Geometry
 from restorekit.errors import PictureError
+from restorekit.inference.capacity import LEAST_TILE, Portion
 from restorekit.inference.frames import Frame
 from restorekit.inference.tiling import Tile, cut, padded_size, smallest_tile, tile_grid
 
-__all__ = ["DEFAULT_TILE", "Batches", "Member"]
-
-#: Side of a tile in input pixels, where the user names none. On a CPU larger ones are slower: an activation of 64
-#: channels then has more than 32 MiB, which glibc takes from the system anew, page by page, for every layer.
-DEFAULT_TILE = 400
-
-#: Below this side a tile that does not fit into memory is given up.
-_LEAST_TILE = 32
+__all__ = ["Batches", "Member"]
 
 #: Halos that were measured, by what identifies a generator.
 _HALOS: dict[Hashable, int | None] = {}
@@ -35,10 +29,8 @@ class Batches:
     ----------
     geometry : Geometry
         The generator's scale, halo and multiples. Frames for a fixed-size network have that size.
-    tile : int, optional
-        Side of a tile, halo included.
-    batch_size : int
-        Tiles given to the generator at once.
+    portion : Portion
+        Side of a tile, halo included, and how many the generator is given at once.
     measure : callable
         Measures a halo that is not declared, where it is needed.
     identity : hashable, optional
@@ -48,15 +40,14 @@ class Batches:
     def __init__(
         self,
         geometry: Geometry,
+        portion: Portion,
         *,
-        tile: int | None,
-        batch_size: int,
         measure: Callable[[], int | None],
         identity: Hashable = None,
     ):
         self._geometry = geometry
-        self._tile = tile or DEFAULT_TILE
-        self._batch_size = 1 if geometry.whole_image and geometry.size is None else batch_size
+        self._tile = portion.tile
+        self._batch_size = 1 if geometry.whole_image and geometry.size is None else portion.batch_size
         self._even = self._batch_size == 1  # where tiles go one by one, one shape for all pictures gains nothing
         self._measure = measure
         self._identity = identity
@@ -97,7 +88,7 @@ class Batches:
         largest = max(max(frame.canvas.shape[:2]) for frame in frames)
         multiple = self._geometry.multiple_of
         tile = min(self._tile, largest) // 2 // multiple * multiple
-        least = max(_LEAST_TILE, smallest_tile(self._halo or 0, multiple))
+        least = max(LEAST_TILE, smallest_tile(self._halo or 0, multiple))
         if self._whole or tile < least:
             raise PictureError(
                 frames[0].name, "does not fit into memory", "use --device cpu, or a smaller picture"

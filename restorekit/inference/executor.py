@@ -16,7 +16,8 @@ from torch import Tensor
 from restorekit.contract import Batch, Geometry
 from restorekit.errors import PictureError
 from restorekit.inference.arrays import quantised
-from restorekit.inference.batches import DEFAULT_TILE, Batches, Member
+from restorekit.inference.batches import Batches, Member
+from restorekit.inference.capacity import Memory, Portion, memory_of, portion
 from restorekit.inference.device import LAYOUT, Runtime
 from restorekit.inference.frames import Finish, Frame, Patch, Region, as_it_is
 from restorekit.inference.halo import measure_halo
@@ -24,7 +25,7 @@ from restorekit.inference.soundness import BLANK, INFINITE, SOUND, examined, exa
 from restorekit.inference.tiling import Tile, cut
 from restorekit.inference.transfer import Transfer, transfer_for
 
-__all__ = ["DEFAULT_TILE", "Cancelled", "Executor", "Frame", "Patch"]
+__all__ = ["Cancelled", "Executor", "Frame", "Patch"]
 
 _AGAIN = "computed again in fp32"
 
@@ -73,8 +74,8 @@ class Executor:
         Passed on in ``Batch.settings``.
     tile : int, optional
         Side of a tile, halo included.
-    batch_size : int
-        Tiles given to the generator at once.
+    batch_size : int, optional
+        Tiles given to the generator at once. What is not named is chosen, see `restorekit.inference.capacity.portion`.
     identity : hashable, optional
         Tells this generator, its weights and settings from all others: then a halo is measured once a process.
     stopped : callable, optional
@@ -83,6 +84,8 @@ class Executor:
         Is told by long calls which picture they are at, and which share of the call, 0 to 1, is done.
     transfer : callable
         Given a device, provides how tiles get there and results back.
+    memory : callable
+        Given a device, provides what its memory is measured by.
     """
 
     def __init__(
@@ -94,11 +97,12 @@ class Executor:
         channels: int = 3,
         settings: Mapping[str, object] | None = None,
         tile: int | None = None,
-        batch_size: int = 1,
+        batch_size: int | None = None,
         identity: Hashable = None,
         stopped: Callable[[], bool] = lambda: False,
         told: Callable[[str, float], None] = lambda name, done: None,
         transfer: Callable[[torch.device], Transfer] = transfer_for,
+        memory: Callable[[torch.device], Memory | None] = memory_of,
     ):
         self.geometry = geometry
         self._call = call
@@ -108,13 +112,31 @@ class Executor:
         self._stopped = stopped
         self._told = told
         self._transfer = transfer
-        self._batches = Batches(
-            geometry,
-            tile=tile,
-            batch_size=batch_size,
-            measure=lambda: measure_halo(call, geometry, device=runtime.device, settings=self._settings),
-            identity=identity,
-        )
+        self._memory = memory
+        self._tile, self._batch_size = tile, batch_size
+        self._identity = identity
+
+    @functools.cached_property
+    def portion(self) -> Portion:
+        """The side of tiles and the size of batches that it begins with; the generator may be called to find out."""
+        runtime = self._runtime
+        with runtime.autocast(runtime.precision):
+            return portion(
+                self._call,
+                self.geometry,
+                runtime.device,
+                self._memory(runtime.device),
+                settings=self._settings,
+                tile=self._tile,
+                batch_size=self._batch_size,
+            )
+
+    @functools.cached_property
+    def _batches(self) -> Batches:
+        def measured() -> int | None:
+            return measure_halo(self._call, self.geometry, device=self._runtime.device, settings=self._settings)
+
+        return Batches(self.geometry, self.portion, measure=measured, identity=self._identity)
 
     @torch.no_grad()
     def run(

@@ -43,8 +43,8 @@ class Restoration:
         Blends each size-keeping step's result (1) with its input (0).
     tile : int, optional
         Side of a tile in input pixels, halo included.
-    batch_size : int
-        Tiles given to a generator at once.
+    batch_size : int, optional
+        Tiles given to a generator at once; what is not named is chosen for each generator and device.
     stopped : callable
         Asked between batches; true raises `restorekit.inference.executor.Cancelled`.
     told : callable
@@ -65,7 +65,7 @@ class Restoration:
         target: Target | None = None,
         strength: float = 1.0,
         tile: int | None = None,
-        batch_size: int = 1,
+        batch_size: int | None = None,
         stopped: Callable[[], bool] = lambda: False,
         told: Callable[[str, float], None] = lambda name, done: None,
     ):
@@ -242,7 +242,7 @@ class Restoration:
                     work.widen()
             executor = self._executor(step, generator.restore, channels=3)
             if geometry.size is not None:
-                restore_crops(executor, geometry.size, works, self._strength, last, self._batch_size)
+                restore_crops(executor, geometry.size, works, self._strength, last)
             else:
                 restore(executor, works, self._strength, last, "inpaint" in self._load(step).spec.tasks)
         elif isinstance(generator, Detector):
