@@ -51,6 +51,13 @@ class RunConfig:
         Strength, from 0 to 1, of small changes of light, contrast, saturation and hue of the clean pictures.
     mixup : float
         Mix pairs of clean pictures, by shares from Beta(mixup, mixup); 0 for none. Not where labels are learned.
+    teacher : str
+        A step such as ``super-resolver:x4``, or a weights file: a restorer for the same damage. What it makes of each
+        damaged picture, mirrored or turned, is the target of ``teacher_share`` of the pixels instead of the clean
+        picture: it has none of the detail that nobody can foresee, so that less has to be averaged out. For losses
+        between pixels only.
+    teacher_share : float
+        From 0 (the clean picture alone) to 1 (the teacher alone).
     resident : {"auto", "on", "off"}
         Whether small sets in one array live on the device, where there is no degradation: on GPUs, where they fit;
         always; never. The batches are the same.
@@ -87,6 +94,8 @@ class RunConfig:
     shrink: Annotated[float, Field(gt=0, le=1)] = 1.0
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     mixup: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.0
+    teacher: str = ""
+    teacher_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     resident: Literal["auto", "on", "off"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
     schedule: Literal["cosine", "constant", "linear"] = "cosine"

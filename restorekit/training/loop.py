@@ -20,7 +20,7 @@ from restorekit.errors import NotAvailable, RestorekitError, UsageError
 from restorekit.files import replace_file
 from restorekit.inference.device import Runtime
 from restorekit.registry import Loaded, Registry
-from restorekit.sources import Sampler, Source
+from restorekit.sources import Sampler, Source, is_paired
 from restorekit.sources.resident import Resident, can_reside
 from restorekit.training.averages import Averaged
 from restorekit.training.checkpoint import circumstances, latest, load_checkpoint, prune, save_checkpoint
@@ -32,6 +32,7 @@ from restorekit.training.graph import CudaRecorder, Recorder, StepGraph
 from restorekit.training.history import History
 from restorekit.training.journal import Journal
 from restorekit.training.starting import Start
+from restorekit.training.teacher import Teacher
 from restorekit.training.update import Diverged, Updater
 from restorekit.training.validation import Validation
 from restorekit.values import resolve
@@ -81,6 +82,7 @@ class Loop:
         compiled = Compiled(self.networks) if run.compile else None
         self.updater = Updater(self.networks, trainer.phases(), runtime, run.accumulate, compiled)
         self.recipe = recipe_for(trainer, data, self.loaded)
+        self.teacher = self._teacher(registry) if run.teacher else None
         self.batches = self._batches()
         self._step = self._training_step()
         self.validation: Validation | None = None
@@ -130,7 +132,7 @@ class Loop:
         self.updater.begin_step(number, run.learning_rate(number))
         # Dropout: a function of the seed, the step and the process; a replayed graph reads it anew.
         _seed(self.runtime.device, (run.seed * 1_000_003 + number) * 1_009 + self.group.rank)
-        return self._step(batches)
+        return self._step(batches if self.teacher is None else [self.teacher.taught(batch) for batch in batches])
 
     def _prepare(self, resume: bool) -> int:
         """Write down the configuration, or go on where the last checkpoint is; return the steps done."""
@@ -224,6 +226,7 @@ class Loop:
             "steps": step,
             **self.history.state(self.plan),
             "degradation": [str(s) for s in self.recipe.steps] if self.recipe else [],
+            **({"teacher": self.teacher.told} if self.teacher else {}),
             "device": str(self.runtime.device),
             "precision": self.runtime.precision,
             "restorekit": restorekit.__version__,
@@ -250,6 +253,12 @@ class Loop:
             eager() if self.plan.run.compile else contextlib.nullcontext(),
         ):
             yield
+
+    def _teacher(self, registry: Registry) -> Teacher:
+        run, spec = self.plan.run, self.loaded.spec
+        if self.recipe is None and not is_paired(self.data):
+            raise UsageError("run.teacher", f"{spec.name} learns from undamaged pictures", "leave it out")
+        return Teacher(run.teacher, run.teacher_share, registry, self.loaded, self.runtime)
 
     def _batches(self) -> Batches:
         run, source = self.plan.run, self.data

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import restorekit
 from restorekit.contract import Batch
 from restorekit.errors import UsageError
-from restorekit.inference.ensemble import ensembled
+from restorekit.inference.ensemble import another_view, ensembled
 from restorekit.registry import registry
 from restorekit.weights import save
 
@@ -64,3 +64,23 @@ def test_a_step_asks_for_it_and_the_manifest_says_so(tmp_path: Path):
         restorekit.restore(picture, f"{file},ensemble=3")
     with pytest.raises(UsageError, match="bicubic has no setting 'ensemble'"):
         restorekit.restore(picture, "bicubic:2,ensemble=8")
+
+
+@pytest.mark.parametrize("size", [(7, 7), (6, 9)])
+def test_another_view_is_one_of_those_that_an_ensemble_averages_and_never_the_picture_as_it_is(size):
+    count, views = 400, 7 if size[0] == size[1] else 3
+    batch = Batch(torch.rand(1, 3, *size).expand(count, -1, -1, -1), seeds=torch.arange(count))
+    made = another_view(shifted, batch)
+    different, times = made.flatten(1).unique(dim=0, return_counts=True)
+    assert len(different) == views
+    assert times.min() > count / views / 2, "all alike"
+    as_it_is = shifted(Batch(batch.images[:1]))
+    assert not (made == as_it_is).flatten(1).all(dim=1).any()
+    mean = (different.mean(dim=0) * views + as_it_is.flatten()) / (views + 1)
+    torch.testing.assert_close(mean.unflatten(0, made.shape[1:]), ensembled(shifted, views + 1)(batch)[0])
+
+
+def test_another_view_turns_masks_along():
+    batch = Batch(torch.rand(9, 3, 8, 8), (torch.rand(9, 1, 8, 8) < 0.3).float(), seeds=torch.arange(9))
+    made = another_view(lambda seen: seen.images * seen.masks, batch)  # pyright: ignore[reportOperatorIssue]
+    torch.testing.assert_close(made, batch.images * batch.masks)  # pyright: ignore[reportOperatorIssue]
