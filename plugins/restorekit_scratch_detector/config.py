@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -55,8 +55,10 @@ class Recipe:
 
     Parameters
     ----------
+    optimizer : {"adam", "muon"}
+        Of the network; see `restorekit.plugin.Phase`.
     learning_rate : float
-        Of Adam, at its highest.
+        At its highest.
     ema_decay : float
         Of the moving average that is kept, a step.
     dice : float
@@ -66,6 +68,7 @@ class Recipe:
         Steps that make an old print of a clean photo, scratch it, and scan it; among them one that marks.
     """
 
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     dice: Annotated[float, Field(ge=0)] = 1.0

@@ -45,6 +45,7 @@ class Training:
             "marks": Phase(
                 networks=("generator",),
                 learning_rate=recipe.learning_rate,
+                optimizer=recipe.optimizer,
                 clip_norm=1.0,
                 ema_decay=recipe.ema_decay,
             )
