@@ -67,7 +67,7 @@ def table(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
 
 
 def metrics(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    """Return Markdown: what each header tells was measured, one row a set of pictures, and how under it."""
+    """Return Markdown: each header's limits, what was measured, one row a set of pictures, and how under it."""
     parts = []
     for name, facts in weights:
         rows: dict[tuple[str, str], dict[str, float]] = {}
@@ -76,7 +76,14 @@ def metrics(weights: Sequence[tuple[str, dict[str, Any]]]) -> str:
         if not rows:
             continue
         columns = [*dict.fromkeys(metric for row in rows.values() for metric in row)]
-        lines = [f"### `{name}`", "", f"| data | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+        lines = [
+            f"### `{name}`",
+            "",
+            f"Limits: {facts['limits']}",
+            "",
+            f"| data | {' | '.join(columns)} |",
+            f"|---|{'---:|' * len(columns)}",
+        ]
         for (place, _), row in rows.items():
             cells = (_number(row[column]) if column in row else "" for column in columns)
             lines.append(f"| {place} | {' | '.join(cells)} |")
@@ -149,7 +156,7 @@ Damaged, by a classical method, by the network, and the original: {said}. The ph
 Samples of `{SAMPLED}`, twice as large: the first {EACH} of each class, none of them chosen (`restorekit generate
 {SAMPLED} -n {10 * EACH} --columns 10 -o sheet.png` makes the same, a column for each class).
 
-## What was measured
+## Limits, and what was measured
 
 PSNR in dB, SSIM, the distance `squeezenet`, of detectors F1 and its kin, of VAEs bounds of the likelihood, and of
 samples how near they are to real pictures (`frechet-squeezenet`, which is not FID); [evaluation.md](evaluation.md)

@@ -169,6 +169,7 @@ def pack(
     precision: Annotated[str, typer.Option(help="fp16, bf16 or fp32.")] = "fp16",
     licence: Annotated[str, typer.Option(help="Of the weights; by default as IN has it.")] = "",
     terms: Annotated[str, typer.Option(help="Of the training data; by default as IN has them.")] = "",
+    limits: Annotated[str, typer.Option(help="What they are not good for; by default as IN has it.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -178,7 +179,7 @@ def pack(
     from restorekit.weights.card import card
     from restorekit.weights.packing import pack as pack_file
 
-    pack_file(source, target, precision=precision, licence=licence, terms=terms)
+    pack_file(source, target, precision=precision, licence=licence, terms=terms, limits=limits)
     say(f"{target} is {_size(target.stat().st_size)}; `restorekit weights record` adds what is measured of it")
     if as_json:
         print_json(card(target))
@@ -208,15 +209,23 @@ def blend(
 @app.command()
 def record(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A weights file; only its header changes.")],
-    benchmarks: Annotated[list[Path], typer.Argument(metavar="BENCHMARK", help="From `restorekit benchmark --save`.")],
+    benchmarks: Annotated[
+        list[Path] | None, typer.Argument(metavar="[BENCHMARK]...", help="From `restorekit benchmark --save`.")
+    ] = None,
+    limits: Annotated[str, typer.Option(help="What the weights are not good for, in a sentence or two.")] = "",
     as_json: _Json = False,
 ) -> None:
-    """Write what benchmarks measured of a weights file into its header; they must be of the file as it is."""
+    """Write what benchmarks measured of a weights file, and its limits, into its header.
+
+    The benchmarks must be of the file as it is.
+    """
+    if not benchmarks and not limits:
+        raise UsageError("weights record", "is given nothing to write", "name a benchmark's result, or --limits TEXT")
     from restorekit.evaluation.recorded import measured
     from restorekit.weights.card import card
     from restorekit.weights.packing import record as record_metrics
 
-    header = record_metrics(weights, measured(weights, benchmarks))
+    header = record_metrics(weights, measured(weights, benchmarks or ()), limits)
     say(f"{weights} now tells {len(header.metrics)} metrics")
     if as_json:
         print_json(card(weights))
@@ -259,6 +268,7 @@ def _card_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"training: {key.replace('_', ' ')}", _pairs(value) if isinstance(value, dict) else _told(value)
     for metric in facts["metrics"]:
         yield "metric", f"{metric['name']} {metric['value']:g} on {metric['data']} ({metric['protocol']})"
+    yield "limits", facts["limits"] or "not stated"
     yield "licence", facts["licence"] or "not stated"
     yield "sha256", facts["sha256"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ _BESIDES = {"seconds_per_megapixel", "peak_bytes"}
 _LEFT_OUT = {*MACHINE_FACTS, "pictures_sha256", "weights_sha256"}
 
 
-def measured(weights: Path, benchmarks: list[Path]) -> list[Metric]:
+def measured(weights: Path, benchmarks: Sequence[Path]) -> list[Metric]:
     """Collect what saved benchmarks say of a weights file.
 
     Where a benchmark holds the file that this one was packed from, too, what packing cost is a metric as well.
@@ -30,7 +30,7 @@ def measured(weights: Path, benchmarks: list[Path]) -> list[Metric]:
     ----------
     weights : Path
         The file.
-    benchmarks : list of Path
+    benchmarks : sequence of Path
         JSON, as ``restorekit benchmark --save`` writes it.
 
     Raises

@@ -66,6 +66,8 @@ class Header:
         What was measured.
     licence : str
         Under which the weights may be used; an SPDX name where there is one.
+    limits : str
+        What they are not good for, in a sentence or two.
     tensors_sha256 : str
         Checksum of the tensors; filled in when the file is written.
     api : int
@@ -81,6 +83,7 @@ class Header:
     training: dict[str, JsonValue] = Field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
     licence: str = ""
+    limits: str = ""
     tensors_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     api: Annotated[int, Field(ge=1)] = API
     format: Annotated[int, Field(ge=1)] = FORMAT

@@ -28,6 +28,7 @@ def pack(
     precision: str = "fp16",
     licence: str = "",
     terms: str = "",
+    limits: str = "",
 ) -> Header:
     """Store weights in another precision, and write down what they may be used for.
 
@@ -39,8 +40,9 @@ def pack(
         The ``.safetensors`` file to write; another one of that name is replaced.
     precision : {"fp16", "bf16", "fp32"}
         Of the floating-point tensors on disk.
-    licence, terms : str
-        Of the weights, and of the data that they were trained on; by default as the source has them.
+    licence, terms, limits : str
+        Of the weights, of the data that they were trained on, and what they are not good for; by default as the source
+        has them.
 
     Returns
     -------
@@ -75,13 +77,14 @@ def pack(
     changed = dataclasses.replace(  # pyright: ignore
         header,
         licence=licence or header.licence,
+        limits=limits or header.limits,
         training={**training, "terms": terms} if terms else training,
     )
     return write(target, changed, stored)
 
 
-def record(path: str | os.PathLike[str], metrics: Sequence[Metric]) -> Header:
-    """Write metrics into the header of a weights file; its tensors stay as they are.
+def record(path: str | os.PathLike[str], metrics: Sequence[Metric] = (), limits: str = "") -> Header:
+    """Write metrics and limits into the header of a weights file; its tensors stay as they are.
 
     Parameters
     ----------
@@ -89,6 +92,8 @@ def record(path: str | os.PathLike[str], metrics: Sequence[Metric]) -> Header:
         A weights file; replaced.
     metrics : sequence of Metric
         Replace those of the same name, protocol and data.
+    limits : str
+        What the weights are not good for; by default as the file has it.
 
     Returns
     -------
@@ -105,4 +110,5 @@ def record(path: str | os.PathLike[str], metrics: Sequence[Metric]) -> Header:
     header, tensors = read(path)
     new = {(m.name, m.protocol, m.data) for m in metrics}
     kept = [m for m in header.metrics if (m.name, m.protocol, m.data) not in new]
-    return write(path, dataclasses.replace(header, metrics=(*kept, *metrics)), tensors)  # pyright: ignore
+    changed = dataclasses.replace(header, metrics=(*kept, *metrics), limits=limits or header.limits)  # pyright: ignore
+    return write(path, changed, tensors)

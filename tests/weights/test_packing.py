@@ -75,3 +75,21 @@ def test_the_source_stays_and_must_be_weights(trained, tmp_path):
     other.write_bytes(b"nothing of the kind")
     with pytest.raises(NotAvailable, match=r"other\.safetensors"):
         pack(other, tmp_path / "out.safetensors")
+
+
+def test_limits_are_told_kept_and_replaced(trained, tmp_path):
+    packed = tmp_path / "packed.safetensors"
+    tensors = pack(trained, packed, limits="Not for text.").tensors_sha256
+    assert record(packed, [NEW]).limits == "Not for text."
+    header = record(packed, limits="Not for faces.")
+    assert (header.limits, header.tensors_sha256) == ("Not for faces.", tensors)
+    assert NEW in header.metrics
+    again = pack(packed, tmp_path / "again.safetensors")
+    assert again.limits == "Not for faces."
+
+
+def test_the_command_line_writes_limits_and_shows_them(trained, cli):
+    cli("weights", "record", trained, "--limits", "Not for text.")
+    assert "Not for text." in cli("weights", "show", trained).stdout
+    nothing = cli("weights", "record", trained, check=2)
+    assert "name a benchmark's result, or --limits TEXT" in nothing.stderr
