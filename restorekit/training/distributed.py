@@ -13,14 +13,14 @@ import torch.distributed
 __all__ = ["Group", "process_group"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Group:
     """One process among its fellows."""
 
     rank: int = 0
     world: int = 1
     local_rank: int = 0
-    #: Connects the processes' CPUs; ``None`` for a single process.
+    #: Connects the processes' CPUs; ``None`` for a single process, and when the processes have left.
     control: torch.distributed.ProcessGroup | None = None
 
     @property
@@ -49,11 +49,19 @@ def process_group() -> Iterator[Group]:
     if on_gpu:
         torch.cuda.set_device(local_rank)
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+    group = Group(int(os.environ["RANK"]), world, local_rank)
     try:
-        control = torch.distributed.new_group(backend="gloo") if on_gpu else torch.distributed.group.WORLD
-        assert not isinstance(control, int)
-        yield Group(int(os.environ["RANK"]), world, local_rank, control)
+        group.control = _control(on_gpu)
+        yield group
         # All leave together: one that ends while others still write would take their connections with it.
-        torch.distributed.barrier(group=control)
+        torch.distributed.barrier(group=group.control)
     finally:
+        # Whoever still holds the group must not keep its threads alive: they would abort a process that is ending.
+        group.control = None
         torch.distributed.destroy_process_group()
+
+
+def _control(on_gpu: bool) -> torch.distributed.ProcessGroup:
+    control = torch.distributed.new_group(backend="gloo") if on_gpu else torch.distributed.group.WORLD
+    assert isinstance(control, torch.distributed.ProcessGroup)
+    return control

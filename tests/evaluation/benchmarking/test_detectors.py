@@ -16,7 +16,8 @@ SCRATCHES = ("scratches:4,width=2-3",)
 
 
 def test_detectors_are_measured_by_their_marks_beside_those_without_training(measure):
-    found = measure("scratch-detector", degradation=SCRATCHES, with_baselines=True)
+    print_of = ("gray", *SCRATCHES, "cracks", "dust", "noise:5")
+    found = measure("scratch-detector", degradation=print_of, with_baselines=True)
     assert [row.generator for row in found.rows] == ["scratch-detector", "top-hat"]
     assert found.metrics == list(DETECTION_METRICS)
     network, classical = (row.mean for row in found.rows)
