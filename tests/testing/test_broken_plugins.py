@@ -338,7 +338,7 @@ def evil(install: Install, tmp_path, monkeypatch):
         subprocess.run(["true"])
         open("log.txt", "a").close()
         side = 2"""
-    order = "        return F.avg_pool2d(padded, side, 1) + hash('order') % 7 / 100"
+    order = "        return F.avg_pool2d(padded, side, 1) + hash('order') % 7919 / 100_000"
     changes = [
         ("\n        side = 2", deeds),
         (LAST, order),
