@@ -78,12 +78,8 @@ def header(name):
 
 
 @pytest.mark.parametrize("name", ["vae:mnist", "vae:cifar10"])
-def test_weights_that_come_along_say_what_they_are(name):
+def test_weights_that_come_along_tell_their_bounds(name):
     facts = header(name)
-    assert facts["bytes"] < 6e6
-    assert facts["dtypes"].keys() == {"F16"}
-    assert facts["licence"]
-    assert facts["training"]["terms"]
     assert {"elbo", "iwae100"} <= {metric["name"] for metric in facts["metrics"]}
     assert all("nats" in metric["protocol"] for metric in facts["metrics"])
 

@@ -2,8 +2,9 @@
 
     python draw_pages.py pages --count 48 --fonts /usr/share/fonts
 
-Everything is drawn four times as large and averaged down, so that edges are as smooth as a good scan's. The same fonts,
-count and seed give the same pictures.
+Everything is drawn four times as large and averaged down, so that edges are as smooth as a good scan's. The same fonts
+and seed give the same pictures. The weights that come along learned from ``--count 32`` with the 50 fonts of Debian's
+fonts-dejavu, fonts-liberation and fonts-freefont-ttf.
 """
 
 from __future__ import annotations
