@@ -62,7 +62,7 @@ class Recipe:
         Of the network; see `restorekit.plugin.Phase`.
     learning_rate : float
         At its highest.
-    loss : {"l1", "charbonnier", "l2"}
+    loss : {"l1", "charbonnier", "l2", "psnr"}
         Between the restored picture and the clean one.
     ema_decay : float
         Of the moving average that is kept, a step.
@@ -72,6 +72,6 @@ class Recipe:
 
     optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
-    loss: Literal["l1", "charbonnier", "l2"] = "l1"
+    loss: Literal["l1", "charbonnier", "l2", "psnr"] = "l1"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     degradation: tuple[str, ...] = ("noise:0-50,chance=0.8", "jpeg:10-95,chance=0.5")

@@ -60,7 +60,7 @@ class Recipe:
         Of the network, see `restorekit.plugin.Phase`; a discriminator's is Adam.
     learning_rate : float
         At its highest; also the discriminator's.
-    loss : {"l1", "charbonnier", "l2"}
+    loss : {"l1", "charbonnier", "l2", "psnr"}
         Between the enlarged picture and the sharp one.
     ema_decay : float
         Of the moving average that is kept, a step.
@@ -84,7 +84,7 @@ class Recipe:
     stage: Literal["psnr", "gan"] = "psnr"
     optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
-    loss: Literal["l1", "charbonnier", "l2"] = "l1"
+    loss: Literal["l1", "charbonnier", "l2", "psnr"] = "l1"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     degradation: tuple[str, ...] = ()
     pixel_weight: Annotated[float, Field(ge=0)] = 100.0
