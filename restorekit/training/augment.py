@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 from torch import Tensor
 
+from restorekit.degradations.tone import luma
 from restorekit.nn.chance import uniforms
 from restorekit.sources.sampling import sample_seeds
 
-__all__ = ["jittered", "mixed", "partners"]
+__all__ = ["gray_again", "grayed", "jittered", "mixed", "partners", "positions"]
 
 #: Independent uses of a sample's seed, away from those of trainers.
-_JITTER, _MIXUP = 7001, 7002
+_JITTER, _MIXUP, _GRAY = 7001, 7002, 7003
 #: Largest relative change of light, contrast and saturation, and turn of the hue (in turns), at full strength.
 _LIGHT, _CONTRAST, _SATURATION, _HUE = 0.4, 0.4, 0.4, 0.1
 
@@ -108,6 +109,45 @@ def mixed(images: Tensor, others: Tensor, seeds: Tensor, alpha: float) -> Tensor
     drawn = betaincinv(alpha, alpha, uniforms(seeds, 1, _MIXUP)[:, 0].cpu().numpy())
     share = torch.from_numpy(np.maximum(drawn, 1 - drawn)).to(images)[:, None, None, None]
     return images * share + others * (1 - share)
+
+
+def grayed(images: Tensor, seeds: Tensor, share: float) -> Tensor:
+    """Take the colours from some of the pictures.
+
+    Parameters
+    ----------
+    images : Tensor
+        ``(N, 3, H, W)`` RGB in [0, 1].
+    seeds : Tensor
+        ``(N,)`` int64: which pictures is a function of them.
+    share : float
+        How many, from 0 to 1.
+
+    Returns
+    -------
+    Tensor
+        ``(N, 3, H, W)``; those chosen have three equal channels of BT.601 luma.
+    """
+    return torch.where(_gray(images, seeds, share), luma(images), images) if share else images
+
+
+def gray_again(damaged: Tensor, seeds: Tensor, share: float) -> Tensor:
+    """Take from pictures that `grayed` chose the colours that damage has given them.
+
+    Their green channel is kept: noise is as strong in it as it was drawn, which it would not be in a mean.
+
+    Parameters
+    ----------
+    damaged : Tensor
+        ``(N, 3, H, W)`` RGB in [0, 1].
+    seeds, share
+        As for `grayed`.
+    """
+    return torch.where(_gray(damaged, seeds, share), damaged[:, 1:2], damaged) if share else damaged
+
+
+def _gray(images: Tensor, seeds: Tensor, share: float) -> Tensor:
+    return (uniforms(seeds, 1, _GRAY) < share).to(images.device)[:, :, None, None]
 
 
 def positions(wanted: Sequence[int], drawn: Sequence[int]) -> list[int]:

@@ -51,6 +51,9 @@ class RunConfig:
         Strength, from 0 to 1, of small changes of light, contrast, saturation and hue of the clean pictures.
     mixup : float
         Mix pairs of clean pictures, by shares from Beta(mixup, mixup); 0 for none. Not where labels are learned.
+    gray : float
+        Share of the clean pictures that lose their colours, and stay grey when they are damaged: for what is to restore
+        black-and-white photographs, too.
     teacher : str
         A step such as ``super-resolver:x4``, or a weights file: a restorer for the same damage. What it makes of each
         damaged picture, mirrored or turned, is the target of ``teacher_share`` of the pixels instead of the clean
@@ -94,6 +97,7 @@ class RunConfig:
     shrink: Annotated[float, Field(gt=0, le=1)] = 1.0
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     mixup: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.0
+    gray: Annotated[float, Field(ge=0, le=1)] = 0.0
     teacher: str = ""
     teacher_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     resident: Literal["auto", "on", "off"] = "auto"

@@ -6,7 +6,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -18,7 +18,7 @@ from restorekit.errors import UsageError
 from restorekit.registry import Loaded
 from restorekit.sources import Sampler, Source, is_paired
 from restorekit.sources.resident import Resident
-from restorekit.training.augment import jittered, mixed, partners, positions
+from restorekit.training.augment import gray_again, grayed, jittered, mixed, partners, positions
 
 __all__ = ["Augmentation", "Batches", "clean_batch", "degraded", "recipe_for"]
 
@@ -33,10 +33,13 @@ class Augmentation:
         Strength of colour and light jitter, 0 to 1.
     mixup : float
         Beta distribution's parameter of mixup; 0 for none. Mixed pictures have no labels.
+    gray : float
+        Share of the pictures whose colours are taken, 0 to 1. They stay grey when they are damaged.
     """
 
     jitter: float = 0.0
     mixup: float = 0.0
+    gray: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class Batches:
         prepared: list[Batch | _Drawn] = []
         for number in range(self._count):
             drawn = self._drawn((step * self._count + number) * self._size)
-            done = degraded(self._clean(drawn), self._recipe) if self._on_host else drawn
+            done = self._damaged(self._clean(drawn)) if self._on_host else drawn
             prepared.append(_pinned(done) if self._device.type == "cuda" else done)
         return prepared
 
@@ -152,16 +155,23 @@ class Batches:
             pixels = torch.from_numpy(pictures)
         return _Drawn(pixels, torch.from_numpy(seeds), None if labels is None else torch.from_numpy(labels), mixed_with)
 
+    def _damaged(self, clean: Batch) -> Batch:
+        damaged = degraded(clean, self._recipe)
+        if self._recipe is None or damaged.seeds is None:
+            return damaged
+        return replace(damaged, images=gray_again(damaged.images, damaged.seeds, self._augmentation.gray))
+
     def _clean(self, drawn: _Drawn) -> Batch:
         pixels = drawn.pixels if self._resident is None else self._resident.pictures(drawn.pixels)
         # Both pictures of a pair are changed in the same way.
         pair = [jittered(each, drawn.seeds, self._augmentation.jitter) for each in _floats(pixels).split(3, dim=1)]
-        if drawn.mixed_with is None:
-            return Batch(pair[0], targets=pair[-1], labels=drawn.labels, seeds=drawn.seeds)
-        own = slice(len(drawn.mixed_with))
-        seeds = drawn.seeds[own]
-        pair = [mixed(each[own], each[drawn.mixed_with], seeds, self._augmentation.mixup) for each in pair]
-        return Batch(pair[0], targets=pair[-1], seeds=seeds)
+        seeds, labels = drawn.seeds, drawn.labels
+        if drawn.mixed_with is not None:
+            own = slice(len(drawn.mixed_with))
+            seeds, labels = seeds[own], None
+            pair = [mixed(each[own], each[drawn.mixed_with], seeds, self._augmentation.mixup) for each in pair]
+        pair = [grayed(each, seeds, self._augmentation.gray) for each in pair]
+        return Batch(pair[0], targets=pair[-1], labels=labels, seeds=seeds)
 
 
 def recipe_for(trainer: Trainable, source: Source, loaded: Loaded) -> Recipe | None:
@@ -237,4 +247,4 @@ def _each(samples: _Samples, function: Callable[[Tensor], Tensor]) -> _Samples:
             if id(value) not in done:
                 done[id(value)] = function(value)
             changed[field.name] = done[id(value)]
-    return dataclasses.replace(samples, **changed)
+    return replace(samples, **changed)

@@ -277,7 +277,7 @@ class Loop:
             rank=self.group.rank,
             world=self.group.world,
             workers=run.workers,
-            augmentation=Augmentation(run.jitter, run.mixup),
+            augmentation=Augmentation(run.jitter, run.mixup, run.gray),
             resident=Resident(sampler, device) if reside else None,
         )
 

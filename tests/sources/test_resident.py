@@ -58,7 +58,7 @@ def test_resident_batches_equal_the_hosts(channels, world):
         batches = Batches(sampler, None, **options, augmentation=augmentation, resident=resident)
         return [batch for step in batches.from_step(2, 9) for batch in step]
 
-    for augmentation in (Augmentation(), Augmentation(0.5, 0.4)):
+    for augmentation in (Augmentation(), Augmentation(0.5, 0.4, 0.3)):
         for one, other in zip(made(None, augmentation), made(Resident(sampler, CPU), augmentation), strict=True):
             assert torch.equal(one.images, other.images)
             assert one.images.stride() == other.images.stride()

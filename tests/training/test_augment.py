@@ -1,4 +1,4 @@
-"""Jitter and mixup: functions of the samples' seeds alone, whatever the batch and the processes."""
+"""Jitter, mixup and grey pictures: functions of the samples' seeds alone, whatever the batch and the processes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from restorekit.degradations import parse
+from restorekit.degradations.tone import luma
 from restorekit.errors import UsageError
 from restorekit.registry import registry
 from restorekit.sources import Sampler
 from restorekit.sources.arrays import ArraySource
 from restorekit.training import load_plan
-from restorekit.training.augment import jittered, mixed, partners
+from restorekit.training.augment import grayed, jittered, mixed, partners
 from restorekit.training.data import Augmentation, Batches
 
 from .test_resume import assert_same_run
 
-BOTH = ["run.jitter=0.8", "run.mixup=0.4"]
+ALL = ["run.jitter=0.8", "run.mixup=0.4", "run.gray=0.5"]
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,32 @@ def test_each_sample_of_a_batch_is_mixed_with_another_one_of_the_batch():
     assert partners(3, 5, 1).tolist() == [5]
 
 
+def test_pictures_lose_their_colours_as_often_as_asked_and_keep_their_luma():
+    seeds = torch.arange(4000)
+    vivid = torch.rand(4000, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    made = grayed(vivid, seeds, 0.3)
+    is_gray = (made == made[:, :1]).flatten(1).all(dim=1)
+    assert is_gray.float().mean() == pytest.approx(0.3, abs=0.03)
+    assert torch.equal(made[~is_gray], vivid[~is_gray])
+    torch.testing.assert_close(luma(made), luma(vivid))
+    assert torch.equal(grayed(vivid[7:8], seeds[7:8], 0.3), made[7:8])
+    assert grayed(vivid, seeds, 0.0) is vivid
+    assert torch.equal(grayed(vivid, seeds, 1.0), luma(vivid).expand_as(vivid))
+
+
+def test_grey_pictures_stay_grey_when_they_are_damaged_and_their_noise_as_strong_as_it_was_drawn(tiles):
+    size, options = 64, {"batch_size": 64, "batches_per_step": 1, "device": torch.device("cpu")}
+    recipe = parse(["noise:20"])
+    made = Batches(Sampler(tiles, 5, 16), recipe, augmentation=Augmentation(gray=0.5), **options)  # pyright: ignore[reportArgumentType]
+    (batch,) = next(iter(made.from_step(0, 1)))
+    assert batch.targets is not None
+    is_gray = (batch.targets == batch.targets[:, :1]).flatten(1).all(dim=1)
+    assert 0.2 * size < is_gray.sum() < 0.8 * size
+    assert torch.equal((batch.images == batch.images[:, :1]).flatten(1).all(dim=1), is_gray)
+    for chosen in (is_gray, ~is_gray):
+        assert (batch.images - batch.targets)[chosen].std().item() * 255 == pytest.approx(20, rel=0.05)
+
+
 def batches(tiles: ArraySource, world: int = 1, workers: int = 1) -> torch.Tensor:
     parts = []
     for rank in range(world):
@@ -96,7 +124,7 @@ def batches(tiles: ArraySource, world: int = 1, workers: int = 1) -> torch.Tenso
             rank=rank,
             world=world,
             workers=workers,
-            augmentation=Augmentation(0.7, 0.3),
+            augmentation=Augmentation(0.7, 0.3, 0.4),
         )
         parts.append(torch.stack([b.images for step in made.from_step(3, 6) for b in step]))
     return torch.cat(parts, dim=1)
@@ -110,9 +138,9 @@ def test_augmented_batches_are_the_same_whatever_the_number_of_processes(tiles):
 
 @pytest.mark.parametrize("name", ["super-resolver", "vae"])
 def test_augmented_runs_resume_exactly(tmp_path, teach, name):
-    teach(tmp_path / "whole", name, settings=BOTH)
-    teach(tmp_path / "parts", name, settings=BOTH, steps=4)
-    teach(tmp_path / "parts", name, settings=BOTH, resume=True)
+    teach(tmp_path / "whole", name, settings=ALL)
+    teach(tmp_path / "parts", name, settings=ALL, steps=4)
+    teach(tmp_path / "parts", name, settings=ALL, resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "parts", 8)
 
 
@@ -123,7 +151,11 @@ def test_mixed_pictures_are_refused_where_labels_are_learned(tmp_path, teach):
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("run.jitter=1.5", "jitter=1.5 is not allowed"), ("run.mixup=-1", "mixup=-1 is not allowed")],
+    [
+        ("run.jitter=1.5", "jitter=1.5 is not allowed"),
+        ("run.mixup=-1", "mixup=-1 is not allowed"),
+        ("run.gray=2", "gray=2 is not allowed"),
+    ],
 )
 def test_wrong_strengths_are_named(setting, message):
     with pytest.raises(UsageError, match=message):
