@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from restorekit.training.config import Plan, changed_settings
+from restorekit.errors import UsageError
+from restorekit.specs import GeneratorSpec
+from restorekit.training.config import Plan, changed_settings, load_plan
 from restorekit.training.starting import Start
 
 __all__ = ["History"]
@@ -39,7 +42,7 @@ class History:
         """Return JSON values for a checkpoint."""
         return {**asdict(self), "config": plan.as_dict()}
 
-    def resumed(self, state: Mapping[str, Any], plan: Plan) -> tuple[History, list[str]]:
+    def resumed(self, state: Mapping[str, Any], plan: Plan, spec: GeneratorSpec) -> tuple[History, list[str]]:
         """Return the history that a checkpoint holds, and which settings differ from those that made it.
 
         Parameters
@@ -48,11 +51,16 @@ class History:
             From `state`, with the checkpoint's ``step``; older checkpoints know less.
         plan : Plan
             How the run goes on.
+        spec : GeneratorSpec
+            Of what is trained: settings that are younger than the checkpoint had its defaults.
         """
         kept = {name: _tuple(state[name]) for name in ("start", "earlier", "changes") if name in state}
         history = replace(self, **kept)
         now = plan.as_dict()
-        others = changed_settings(state.get("config", now), now)
+        before = state.get("config", now)
+        with contextlib.suppress(UsageError):  # settings that are no more cannot be completed
+            before = load_plan(spec, saved=before).as_dict()
+        others = changed_settings(before, now)
         changes = (f"step {state['step']}: {other}" for other in others)
         return replace(history, changes=(*history.changes, *changes)), others
 

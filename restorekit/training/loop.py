@@ -153,7 +153,7 @@ class Loop:
             warnings.warn(f"resumed, but not to the last bit: {told}", stacklevel=2)
         self.metrics = state.get("metrics", {})
         self.best = tuple(state["best"]) if state.get("best") else None
-        self.history, others = self.history.resumed(state, self.plan)
+        self.history, others = self.history.resumed(state, self.plan, self.loaded.spec)
         if others and self.group.leads:
             warnings.warn(f"resumed with other settings: {', '.join(others)}", stacklevel=2)
         return int(state["step"])

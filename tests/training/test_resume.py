@@ -16,6 +16,8 @@ from safetensors.numpy import load_file
 
 from restorekit.errors import NotAvailable, UsageError
 from restorekit.registry import registry
+from restorekit.training import load_plan
+from restorekit.training.history import History
 from restorekit.weights.card import card
 
 from .conftest import RUN, TINY
@@ -109,6 +111,16 @@ def test_settings_that_a_resumed_run_is_given_anew_are_said_and_recorded(tmp_pat
     teach(tmp_path / "run", settings=others, horizon=12, resume=True)
     told = card(tmp_path / "run/weights.safetensors")["training"]
     assert told["changes"] == ["step 4: recipe.optimizer: adam -> muon", "step 4: run.steps: 8 -> 12"]
+
+
+def test_settings_that_are_younger_than_a_checkpoint_count_as_it_had_their_defaults():
+    spec = registry().spec("super-resolver")
+    older = load_plan(spec).as_dict()
+    del older["run"]["gray"], older["recipe"]["loss"]
+    for settings, expected in (([], []), (["run.gray=0.5"], ["run.gray: 0.0 -> 0.5"])):
+        assert History().resumed({"step": 4, "config": older}, load_plan(spec, settings=settings), spec)[1] == expected
+    older["run"]["gone"] = 1
+    assert "run.gone: 1 -> None" in History().resumed({"step": 4, "config": older}, load_plan(spec), spec)[1]
 
 
 def test_the_command_line_says_so_in_one_line(tmp_path, command):
