@@ -49,8 +49,10 @@ class Recipe:
 
     Parameters
     ----------
+    optimizer : {"adam", "muon"}
+        Of the network, see `restorekit.plugin.Phase`; a discriminator's is Adam.
     learning_rate : float
-        Of Adam, at its highest.
+        At its highest.
     discriminator_learning_rate : float
         Of the discriminator's Adam.
     beta1 : float
@@ -75,6 +77,7 @@ class Recipe:
         Steps that damage the clean pictures; among them one that makes holes.
     """
 
+    optimizer: Literal["adam", "muon"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     discriminator_learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9

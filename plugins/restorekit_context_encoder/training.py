@@ -63,6 +63,7 @@ class Training:
             learning_rate=recipe.learning_rate,
             betas=(recipe.beta1, 0.999),
             clip_norm=1.0,
+            optimizer=recipe.optimizer,
             ema_decay=recipe.ema_decay or None,
         )
         return phases
