@@ -290,6 +290,11 @@ def test_the_discriminator_comes_only_with_an_adversarial_loss():
     assert list(training.phases()) == ["discriminator", "generator"]
 
 
+def test_the_optimizer_that_is_asked_for_is_the_networks_alone():
+    phases = Training(ContextEncoder(SMALL), Recipe(optimizer="muon", adversarial=0.001)).phases()
+    assert {name: phase.optimizer for name, phase in phases.items()} == {"discriminator": "adam", "generator": "muon"}
+
+
 # ---- settings
 
 
