@@ -17,10 +17,12 @@ from restorekit.degradations import Recipe, parse
 from restorekit.errors import UsageError
 from restorekit.registry import Loaded
 from restorekit.sources import Sampler, Source, is_paired
-from restorekit.sources.resident import Resident
+from restorekit.sources.resident import Resident, can_reside
 from restorekit.training.augment import gray_again, grayed, jittered, mixed, partners, positions
+from restorekit.training.config import RunConfig
+from restorekit.training.distributed import Group
 
-__all__ = ["Augmentation", "Batches", "clean_batch", "degraded", "recipe_for"]
+__all__ = ["Augmentation", "Batches", "batches_for", "clean_batch", "degraded", "recipe_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,34 @@ class Batches:
             pair = [mixed(each[own], each[drawn.mixed_with], seeds, self._augmentation.mixup) for each in pair]
         pair = [grayed(each, seeds, self._augmentation.gray) for each in pair]
         return Batch(pair[0], targets=pair[-1], labels=labels, seeds=seeds)
+
+
+def batches_for(
+    run: RunConfig, source: Source, trainer: Trainable, recipe: Recipe | None, device: torch.device, group: Group
+) -> Batches:
+    """Return the batches of a run; what is small lives on the device, where the run allows it.
+
+    Raises
+    ------
+    UsageError
+        Pictures are to be mixed whose labels are learned.
+    """
+    if run.mixup and source.labels is not None and getattr(trainer, "uses_labels", True):
+        raise UsageError("run.mixup", "mixes pictures, and these have labels to learn from", "set run.mixup=0")
+    sampler = Sampler(source, run.seed, run.crop, run.flip, run.rotate, run.shrink)
+    wanted = run.resident == "on" or (run.resident == "auto" and device.type == "cuda")
+    return Batches(
+        sampler,
+        recipe,
+        batch_size=run.batch_size,
+        batches_per_step=trainer.batches_per_step,
+        device=device,
+        rank=group.rank,
+        world=group.world,
+        workers=run.workers,
+        augmentation=Augmentation(run.jitter, run.mixup, run.gray),
+        resident=Resident(sampler, device) if wanted and recipe is None and can_reside(sampler, device) else None,
+    )
 
 
 def recipe_for(trainer: Trainable, source: Source, loaded: Loaded) -> Recipe | None:

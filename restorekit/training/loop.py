@@ -20,13 +20,12 @@ from restorekit.errors import NotAvailable, RestorekitError, UsageError
 from restorekit.files import replace_file
 from restorekit.inference.device import Runtime
 from restorekit.registry import Loaded, Registry
-from restorekit.sources import Sampler, Source, is_paired
-from restorekit.sources.resident import Resident, can_reside
+from restorekit.sources import Source, is_paired
 from restorekit.training.averages import Averaged
 from restorekit.training.checkpoint import circumstances, latest, load_checkpoint, prune, save_checkpoint
 from restorekit.training.compiling import Compiled, eager
 from restorekit.training.config import Plan
-from restorekit.training.data import Augmentation, Batches, recipe_for
+from restorekit.training.data import batches_for, recipe_for
 from restorekit.training.distributed import Group
 from restorekit.training.graph import CudaRecorder, Recorder, StepGraph
 from restorekit.training.history import History
@@ -83,7 +82,7 @@ class Loop:
         self.updater = Updater(self.networks, trainer.phases(), runtime, run.accumulate, compiled)
         self.recipe = recipe_for(trainer, data, self.loaded)
         self.teacher = self._teacher(registry) if run.teacher else None
-        self.batches = self._batches()
+        self.batches = batches_for(plan.run, data, trainer, self.recipe, runtime.device, group)
         self._step = self._training_step()
         self.validation: Validation | None = None
         if validation is not None:
@@ -259,27 +258,6 @@ class Loop:
         if self.recipe is None and not is_paired(self.data):
             raise UsageError("run.teacher", f"{spec.name} learns from undamaged pictures", "leave it out")
         return Teacher(run.teacher, run.teacher_share, registry, self.loaded, self.runtime)
-
-    def _batches(self) -> Batches:
-        run, source = self.plan.run, self.data
-        if run.mixup and source.labels is not None and getattr(self.trainer, "uses_labels", True):
-            raise UsageError("run.mixup", "mixes pictures, and these have labels to learn from", "set run.mixup=0")
-        sampler = Sampler(source, run.seed, run.crop, run.flip, run.rotate, run.shrink)
-        device = self.runtime.device
-        wanted = run.resident == "on" or (run.resident == "auto" and device.type == "cuda")
-        reside = wanted and self.recipe is None and can_reside(sampler, device)
-        return Batches(
-            sampler,
-            self.recipe,
-            batch_size=run.batch_size,
-            batches_per_step=self.trainer.batches_per_step,
-            device=device,
-            rank=self.group.rank,
-            world=self.group.world,
-            workers=run.workers,
-            augmentation=Augmentation(run.jitter, run.mixup, run.gray),
-            resident=Resident(sampler, device) if reside else None,
-        )
 
     def _can_capture(self) -> bool:
         return self.runtime.device.type == "cuda"
