@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
+from scipy import ndimage
 
 from restorekit.degradations.damage import Chance, Degraded
 from restorekit.degradations.ranges import Between, Range
@@ -27,6 +30,9 @@ class Noise:
         Standard deviation in units of 1/255.
     gray : bool
         The same noise in all three channels.
+    grain : Range
+        Size of the grains, as of film or of pictures that were enlarged: standard deviation, in pixels, of the Gaussian
+        that the noise is smoothed with before it has the strength of ``sigma``. At 0 neighbours are independent.
     clip : bool
         Clip the result to [0, 1]. Denoisers are measured on noise that is not clipped.
     """
@@ -35,18 +41,33 @@ class Noise:
     choice: ClassVar[str] = "sigma"
     sigma: Annotated[Range, Between(0, 255)] = Range(25, 25)
     gray: bool = False
+    grain: Annotated[Range, Between(0, 8)] = Range(0, 0)
     clip: bool = False
 
     def __call__(self, pictures: Degraded, chances: Sequence[Chance]) -> Degraded:
         """Add noise."""
         images = pictures.images
-        shape = (1 if self.gray else 3, *images.shape[-2:])
+        shape = (1 if self.gray else 3, images.shape[-2], images.shape[-1])
         noise = np.empty((len(chances), *shape), dtype=np.float32)
         for plane, chance in zip(noise, chances, strict=True):
             sigma = np.float32(self.sigma.draw(chance) / 255)
-            np.multiply(chance.standard_normal(shape, dtype=np.float32), sigma, out=plane)
+            np.multiply(_grains(chance, shape, self.grain.draw(chance)), sigma, out=plane)
         noisy = images + torch.from_numpy(noise).to(images)
         return Degraded(noisy.clamp(0, 1) if self.clip else noisy, pictures.masks)
+
+
+def _grains(chance: Chance, shape: tuple[int, int, int], size: float) -> NDArray[np.float32]:
+    """Draw noise of standard deviation 1, smoothed by a Gaussian of this size: as even at the rim as elsewhere."""
+    reach = math.ceil(3 * size)
+    channels, height, width = shape[0], shape[1] + 2 * reach, shape[2] + 2 * reach
+    drawn: NDArray[np.float32] = chance.standard_normal((channels, height, width), dtype=np.float32)
+    if reach == 0:
+        return drawn
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / size) ** 2)
+    taps /= np.sqrt((taps**2).sum())
+    for axis in (1, 2):
+        drawn = np.asarray(ndimage.correlate1d(drawn, taps, axis), np.float32)
+    return drawn[:, reach:-reach, reach:-reach]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

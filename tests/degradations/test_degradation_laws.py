@@ -33,6 +33,7 @@ STEPS = [
     "jpeg:40,chroma=444",
     "noise:5-50",
     "noise:25,gray=true,clip=true",
+    "noise:5-50,grain=0-3",
     "poisson:20-200",
     "poisson:50,gray=true,clip=true",
     "real:2",
@@ -53,7 +54,7 @@ FIXED = (
     "holes:center,fill=mean",
     "jpeg:40,chroma=444",
 )
-UNBOUNDED = ("noise:5-50", "poisson:20-200")
+UNBOUNDED = ("noise:5-50", "noise:5-50,grain=0-3", "poisson:20-200")
 
 
 def seeds(*values):

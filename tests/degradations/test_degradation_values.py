@@ -34,6 +34,28 @@ def test_gaussian_noise_has_the_sigma_that_was_asked_for(sigma):
     assert abs(neighbours.item()) < 0.02
 
 
+@pytest.mark.parametrize("size", [0.8, 1.0, 2.5])
+def test_grains_are_as_large_and_as_strong_as_asked_for_up_to_the_rim(size):
+    grey = torch.full((4, 3, 192, 192), 0.5)
+    noise = parse([f"noise:20,grain={size}"])(grey, seeds(1, 2, 3, 4)).images - grey
+    assert noise.std().item() * 255 == pytest.approx(20, rel=0.05)
+    assert noise[..., :2].std().item() * 255 == pytest.approx(20, rel=0.15)
+    for other in (noise[..., 1:] * noise[..., :-1], noise[..., 1:, :] * noise[..., :-1, :]):
+        # White noise smoothed by a Gaussian correlates over a distance d like exp(-d^2 / (4 size^2)).
+        assert other.mean() / noise.var() == pytest.approx(math.exp(-1 / (4 * size**2)), abs=0.05)
+
+
+def test_a_range_of_grains_is_drawn_for_each_picture_and_none_is_what_it_always_was():
+    grey = torch.full((60, 3, 64, 64), 0.5)
+    noise = parse(["noise:20,grain=0-2"])(grey, torch.arange(60)).images - grey
+    along = (noise[..., 1:] * noise[..., :-1]).flatten(1).mean(dim=1) / noise.flatten(1).var(dim=1)
+    assert along.min() < 0.1
+    assert along.max() > 0.8
+    assert torch.equal(
+        parse(["noise:20,grain=0"])(grey, seeds(*range(60))).images, parse(["noise:20"])(grey, seeds(*range(60))).images
+    )
+
+
 def test_gray_noise_is_the_same_in_all_channels(photo):
     noise = parse(["noise:25,gray=true"])(photo, seeds(1)).images - photo
     assert torch.allclose(noise[:, 0], noise[:, 1], atol=1e-6)
