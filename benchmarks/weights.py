@@ -27,6 +27,7 @@ from restorekit import images
 #: Every how manieth picture of BSD100 the slower tables take.
 EVERY = 4
 DAMAGED_PRINTS = ("gray", "scratches", "cracks", "dust", "noise:5")
+DENOISERS = ("denoiser:blind", "denoiser:photo")
 HOLES = ("scratches:3-10,tilt=0-90", "text", "holes:irregular,coverage=0.1-0.4")
 
 
@@ -64,12 +65,16 @@ def tables(data: Path, features: Path | None, foreign: Path | None, some: Path) 
     others = ("super-resolver:x4", *(() if foreign is None else (str(foreign),)))
     real = ("super-resolver:x4-real", *others, *photos, "--only", str(some), "--degradation", "real:4")
     yield Table("x4-real", "Enlarging damaged pictures 4 times, part of BSD100", (*real, *judged))
+    noisy = (*photos, "--only", str(test / "CBSD68.txt"))
     for sigma in (25, 50):
-        noisy = ("denoiser", *photos, "--only", str(test / "CBSD68.txt"))
         published = ("--published", f"denoise:{sigma}", "--show-published")
-        yield Table("denoiser", f"Noise of {sigma}, CBSD68", (*noisy, *published))
-    blocks = ("denoiser", "--data", str(test / "classic5"), "--degradation", "jpeg:10", "--baseline", "deblock")
-    yield Table("denoiser", "JPEG artefacts at quality 10, classic5", blocks)
+        yield Table("denoiser", f"Noise of {sigma}, CBSD68", (*DENOISERS, *noisy, *published))
+    grained = ("--degradation", "noise:15,grain=0.8")
+    yield Table("denoiser", "Grain of 15, CBSD68", (*DENOISERS, *noisy, *grained))
+    gray = ("--data", str(test / "Set12"), "--degradation", "noise:25,gray=true")
+    yield Table("denoiser", "Noise of 25, Set12, grey", (*DENOISERS, *gray))
+    blocks = ("--data", str(test / "classic5"), "--degradation", "jpeg:10", "--baseline", "deblock")
+    yield Table("denoiser", "JPEG artefacts at quality 10, classic5", (*DENOISERS, *blocks))
     for damage in HOLES:
         holes = ("context-encoder", "--data", str(test / "BSD100"), "--only", str(some), "--degradation", damage)
         yield Table("context-encoder", f"{damage}, part of BSD100", (*holes, "--metric", distance, *deep))

@@ -33,6 +33,7 @@ SHOWN = (
     ("super-resolver:x4", "astronaut", 20, 130, ("downscale:4",), "bicubic:4"),
     ("super-resolver:x4-gan", "coffee", 90, 190, ("downscale:4",), "bicubic:4"),
     ("super-resolver:x4-real", "chelsea", 40, 120, ("noise:8", "downscale:4", "jpeg:60"), "bicubic:4"),
+    ("denoiser:photo", "coffee", 90, 190, ("noise:18,grain=0.8",), "nlmeans:18"),
     ("denoiser:blind", "chelsea", 40, 120, ("noise:30",), "nlmeans:30"),
     ("context-encoder:photo", "coffee", 90, 190, ("cracks:3", "scratches:4,tilt=0-90"), "telea"),
 )

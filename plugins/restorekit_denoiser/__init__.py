@@ -21,9 +21,14 @@ def restorekit_generators() -> Iterator[GeneratorSpec]:
         recipe="restorekit_denoiser.config:Recipe",
         weights=(
             WeightsSource(
+                name="photo",
+                file="restorekit_denoiser:weights/photo.safetensors",
+                summary="Noise and grain as photographs have them, grey ones too, and JPEG artefacts.",
+            ),
+            WeightsSource(
                 name="blind",
                 file="restorekit_denoiser:weights/blind.safetensors",
-                summary="Noise up to 50 of 255 and JPEG artefacts, of any strength.",
+                summary="White noise up to 50 of 255, as benchmarks add it, and JPEG artefacts.",
             ),
         ),
     )

@@ -183,12 +183,27 @@ def test_networks_come_first_where_weights_come_with_them():
     mask = np.zeros((300, 300))
     mask[100:103] = 1
     planned = plan(noisy("coffee", 45), mask, scale=3.0, without=())
-    assert [str(step) for step in planned] == ["context-encoder", "denoiser", "super-resolver:x4"]
+    assert [str(step) for step in planned] == ["context-encoder", "denoiser:blind", "super-resolver:x4"]
 
 
 def test_the_network_takes_noise_and_the_transform_what_is_weak():
     assert plan(noisy("coffee", 6), without=())[0].name == "sliding-dct"
-    assert plan(noisy("coffee", 12), without=())[0].name == "denoiser"
+    assert str(plan(noisy("coffee", 12), without=())[0]) == "denoiser:blind"
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_grain_is_told_from_white_noise_and_removed_by_the_network_that_learned_it(name: str):
+    clean = torch.from_numpy(floats(PHOTOS[name])).permute(2, 0, 1)[None]
+    white, grained = (
+        parse([step])(clean, torch.tensor([5])).images[0].clamp(0, 1).permute(1, 2, 0).contiguous().numpy()
+        for step in ("noise:20", "noise:20,grain=0.6")
+    )
+    assert [str(step) for step in plan(white, without=())] == ["denoiser:blind"]
+    (step,) = plan(grained, without=())
+    assert str(step) == "denoiser:photo"
+    assert step.reason.startswith("grain of more than")
+    right, wrong = (restore(grained, weights) for weights in ("denoiser:photo", "denoiser:blind"))
+    assert psnr(right, floats(PHOTOS[name])) > psnr(wrong, floats(PHOTOS[name])) + 1
 
 
 @pytest.mark.parametrize("name", PHOTOS)
