@@ -36,7 +36,7 @@ _ONE_TONE = 0.03
 _SMALL = 512
 
 #: Noise in units of 1/255 from which on the network measured better than the classical methods.
-_STRONG = 6.5
+_STRONG = 5.0
 #: Distance from a hole's rim, in pixels, up to which a smooth continuation beats a membrane.
 _THIN = 5.0
 #: The methods' largest enlargement; the core resizes to what is asked for.

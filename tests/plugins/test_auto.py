@@ -187,7 +187,7 @@ def test_networks_come_first_where_weights_come_with_them():
 
 
 def test_the_network_takes_noise_and_the_transform_what_is_weak():
-    assert plan(noisy("coffee", 6), without=())[0].name == "sliding-dct"
+    assert plan(noisy("coffee", 4), auto="auto,noise=3", without=())[0].name == "sliding-dct"
     assert str(plan(noisy("coffee", 12), without=())[0]) == "denoiser:blind"
 
 
