@@ -9,19 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from restorekit.nn.estimate import is_grained, jpeg_quality, noise_sigma
+from restorekit.nn.estimate import jpeg_quality, noise_sigma
 from restorekit.plugin import GeneratorSpec, Request, Step
 from restorekit_auto.config import Auto
 
 __all__ = ["Planner"]
 
 # Each task's methods, the one that measured best first (PSNR on photographs; `{}` is the amount). What is a network
-# counts where weights of this name come with it.
+# counts where weights of this name come with it. Never `denoiser:photo`: what it takes for grain may be fine texture.
 _INPAINT_THIN = ("context-encoder", "biharmonic", "diffusion", "navier-stokes", "telea", "interpolation")
 _INPAINT_LARGE = ("context-encoder", "diffusion", "interpolation", "navier-stokes", "telea", "biharmonic")
 _DENOISE = ("sliding-dct:{}", "denoiser:blind", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
 _DENOISE_STRONG = ("denoiser:blind", "sliding-dct:{}", "nlmeans:{}", "wavelet:{}", "bilateral:{}", "tv")
-_DENOISE_GRAIN = ("denoiser:photo", *_DENOISE_STRONG)
 _DEBLOCK = ("denoiser:blind", "deblock:{}")
 _ENLARGE = ("super-resolver:x{}", "super-resolver:x4", "lanczos:{}", "bicubic:{}", "nearest:{}")
 
@@ -96,8 +95,6 @@ class Planner:
         sigma = noise_sigma(image)
         if sigma < self.config.noise:
             return None
-        if is_grained(image):
-            return _step(request, "denoise", _DENOISE_GRAIN, f"{sigma:.1f}", f"grain of more than {sigma:.0f} of 255")
         wanted = _DENOISE if sigma < _STRONG else _DENOISE_STRONG
         return _step(request, "denoise", wanted, f"{sigma:.1f}", f"noise of about {sigma:.0f} of 255")
 

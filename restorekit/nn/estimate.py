@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
-__all__ = ["is_grained", "jpeg_quality", "noise_sigma", "quantisation_table"]
+__all__ = ["jpeg_quality", "noise_sigma", "quantisation_table"]
 
 _PATCH = 8
 #: Patches and blocks that are looked at: more are sampled on a regular grid, so that huge pictures cost no more.
@@ -23,9 +23,6 @@ _FEWEST = 200
 _WEAKEST = 1.07
 #: Kurtosis up to which high frequencies are taken for noise alone.
 _KURTOSIS = 3.5
-#: Noise is of grains where half the size shows this many times what white noise would leave there. Of 36 photos with
-#: white noise of 10 to 40 one passed for grained; with grains of half a pixel 28 to 32 did, with 0.6 pixels all.
-_GRAINED = 1.35
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 # ITU-T T.81, tables K.1 and K.2.
@@ -72,21 +69,6 @@ def noise_sigma(image: NDArray[np.float32]) -> float:
     if np.array_equal(channels[0], channels[1]) and np.array_equal(channels[0], channels[2]):
         channels = channels[:1]
     return float(np.sqrt(np.mean([_noise_variance(channel) for channel in channels])))
-
-
-def is_grained(image: NDArray[np.float32]) -> bool:
-    """Return whether a picture's noise is coarser than white noise: of film, or stretched, shrunk or demosaiced.
-
-    Means of four pixels halve the deviation of white noise, and leave more of what neighbours have in common.
-
-    Parameters
-    ----------
-    image : ndarray
-        ``(H, W, 3)`` RGB in [0, 1], a noisy picture.
-    """
-    height, width = (side // 2 for side in image.shape[:2])
-    means = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
-    return 2 * noise_sigma(means) > _GRAINED * noise_sigma(image)
 
 
 def _noise_variance(channel: NDArray[np.float32]) -> float:

@@ -192,21 +192,6 @@ def test_the_network_takes_noise_and_the_transform_what_is_weak():
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_grain_is_told_from_white_noise_and_removed_by_the_network_that_learned_it(name: str):
-    clean = torch.from_numpy(floats(PHOTOS[name])).permute(2, 0, 1)[None]
-    white, grained = (
-        parse([step])(clean, torch.tensor([5])).images[0].clamp(0, 1).permute(1, 2, 0).contiguous().numpy()
-        for step in ("noise:20", "noise:20,grain=0.6")
-    )
-    assert [str(step) for step in plan(white, without=())] == ["denoiser:blind"]
-    (step,) = plan(grained, without=())
-    assert str(step) == "denoiser:photo"
-    assert step.reason.startswith("grain of more than")
-    right, wrong = (restore(grained, weights) for weights in ("denoiser:photo", "denoiser:blind"))
-    assert psnr(right, floats(PHOTOS[name])) > psnr(wrong, floats(PHOTOS[name])) + 1
-
-
-@pytest.mark.parametrize("name", PHOTOS)
 def test_artefacts_and_noise_are_removed_by_the_network_in_one_step(name: str):
     worn = np.rint(noisy(name, 15) * 255).astype(np.uint8)
     image, clean = compressed(worn, 30), floats(PHOTOS[name])

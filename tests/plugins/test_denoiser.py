@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import skimage.data
 import torch
 
+from restorekit import restore
 from restorekit.contract import Batch
+from restorekit.degradations import parse
 from restorekit.inference import measure_halo
 from restorekit.registry import registry
 from restorekit_denoiser.config import Network
@@ -50,6 +53,19 @@ def test_the_noise_level_reaches_a_network_that_is_told_it():
         measured = net.restore(Batch(images, settings={"sigma": "auto"}))
     assert not torch.equal(weak, strong)
     assert torch.isfinite(measured).all()
+
+
+@pytest.mark.parametrize(("damage", "better"), [("noise:20", "blind"), ("noise:20,grain=0.8", "photo")])
+def test_each_of_the_weights_is_best_at_the_noise_that_it_learned(damage: str, better: str):
+    clean = skimage.data.chelsea()[40:232, 120:312]
+    images = torch.from_numpy(clean.astype("float32") / 255).permute(2, 0, 1)[None]
+    noisy = parse([damage])(images, torch.tensor([7])).images[0].clamp(0, 1).permute(1, 2, 0).numpy()
+    errors = {
+        name: float(((restore(noisy, f"denoiser:{name}") - clean / 255.0) ** 2).mean()) for name in ("blind", "photo")
+    }
+    other = "photo" if better == "blind" else "blind"
+    assert errors[better] < errors[other]
+    assert errors[better] < 0.25 * float(((noisy - clean / 255.0) ** 2).mean())
 
 
 def test_the_measured_halo_ends():
