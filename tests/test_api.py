@@ -259,6 +259,7 @@ def test_the_examples_in_the_documentation_run():
 def test_a_signal_during_restore_folder_reaches_the_caller_after_everything_begun_is_safe(tmp_path):
     code = (
         "import os, signal, threading, numpy as np, restorekit\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored\n"
         "from PIL import Image\n"
         "from restorekit.batch.restore import Options\n"
         "from restorekit.specs import Step\n"
