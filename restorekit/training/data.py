@@ -6,7 +6,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -161,7 +161,7 @@ class Batches:
         damaged = degraded(clean, self._recipe)
         if self._recipe is None or damaged.seeds is None:
             return damaged
-        return replace(damaged, images=gray_again(damaged.images, damaged.seeds, self._augmentation.gray))
+        return dataclasses.replace(damaged, images=gray_again(damaged.images, damaged.seeds, self._augmentation.gray))
 
     def _clean(self, drawn: _Drawn) -> Batch:
         pixels = drawn.pixels if self._resident is None else self._resident.pictures(drawn.pixels)
@@ -277,4 +277,4 @@ def _each(samples: _Samples, function: Callable[[Tensor], Tensor]) -> _Samples:
             if id(value) not in done:
                 done[id(value)] = function(value)
             changed[field.name] = done[id(value)]
-    return replace(samples, **changed)
+    return dataclasses.replace(samples, **changed)
