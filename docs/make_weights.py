@@ -162,8 +162,8 @@ Samples of `{SAMPLED}`, twice as large: the first {EACH} of each class, none of 
 PSNR in dB, SSIM, the distance `squeezenet`, of detectors F1 and its kin, of VAEs bounds of the likelihood, and of
 samples how near they are to real pictures (`frechet-squeezenet`, which is not FID); [evaluation.md](evaluation.md)
 says what they are. Those that end in `_mask` are inside the holes alone; `lost by packing` is what half of the bits
-cost. `bsd25` is every fourth picture of BSD100, by name. [performance.md](performance.md) sets the same numbers beside
-other methods.
+cost on disk, `lost by bf16` and `lost by fp16` what they cost in computing, against fp32. `bsd25` is every fourth
+picture of BSD100, by name. [performance.md](performance.md) sets the same numbers beside other methods.
 
 {metrics(weights)}
 """

@@ -18,13 +18,17 @@ __all__ = ["measured"]
 
 #: What rows hold besides metrics, and facts that say nothing of quality.
 _BESIDES = {"seconds_per_megapixel", "peak_bytes"}
+#: By what a loss is told: of restorers and of detectors.
+_JUDGED = ("psnr", "f1")
 _LEFT_OUT = {*MACHINE_FACTS, "pictures_sha256", "weights_sha256"}
 
 
 def measured(weights: Path, benchmarks: Sequence[Path]) -> list[Metric]:
     """Collect what saved benchmarks say of a weights file.
 
-    Where a benchmark holds the file that this one was packed from, too, what packing cost is a metric as well.
+    Where a benchmark holds the file that this one was packed from, too, what packing cost is a metric as well. Of
+    benchmarks that differ in nothing but ``--precision`` the first says how good the weights are, and what the others
+    lose against the one in fp32 is a metric, too.
 
     Parameters
     ----------
@@ -43,6 +47,7 @@ def measured(weights: Path, benchmarks: Sequence[Path]) -> list[Metric]:
     sha256 = file_sha256(weights)
     origin = str(read_header(weights).training.get(PACKED_FROM, ""))
     metrics: list[Metric] = []
+    by_precision: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for path in benchmarks:
         document = read_benchmark(path)
         rows = {checksum: row for row in document.get("rows", []) if (checksum := _weights_of(row))}
@@ -53,12 +58,23 @@ def measured(weights: Path, benchmarks: Sequence[Path]) -> list[Metric]:
         protocol = described({key: value for key, value in facts.items() if key not in _LEFT_OUT})
         damage = document.get("degradation")
         data = f"{document['data']}, {damage}" if damage else str(document["data"])
-        for name, value in _numbers(row):
-            metrics.append(Metric(name=name, value=value, protocol=protocol, data=data))
-            if whole is not None and name == "psnr":
-                lost = float(whole[name]) - value
-                metrics.append(Metric(name="psnr lost by packing", value=lost, protocol=protocol, data=data))
+        precisions = by_precision.setdefault((protocol, data), {})
+        if not precisions:
+            metrics += [Metric(name=name, value=value, protocol=protocol, data=data) for name, value in _numbers(row)]
+            if whole is not None:
+                metrics += _lost("packing", whole, row, protocol, data)
+        precisions[str(facts.get("precision", ""))] = row
+    for (protocol, data), precisions in by_precision.items():
+        exact = precisions.pop("fp32", {})
+        metrics += [each for name, row in precisions.items() for each in _lost(name, exact, row, protocol, data)]
     return metrics
+
+
+def _lost(how: str, better: Mapping[str, Any], row: Mapping[str, Any], protocol: str, data: str) -> Iterator[Metric]:
+    for name in _JUDGED:
+        if name in better and name in row:
+            lost = float(better[name]) - float(row[name])
+            yield Metric(name=f"{name} lost by {how}", value=lost, protocol=protocol, data=data)
 
 
 def _weights_of(row: Mapping[str, Any]) -> str:

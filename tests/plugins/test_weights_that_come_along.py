@@ -39,3 +39,12 @@ def test_the_card_is_complete_and_the_file_small(name):
     measured = {metric["data"] for metric in facts["metrics"]}
     assert measured - {"validation"}, "beyond the validation during training"
     assert all(metric["protocol"] for metric in facts["metrics"])
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if not name.startswith(("dcgan", "vae"))])
+def test_half_precision_on_disk_and_in_computing_costs_next_to_nothing_and_the_card_says_what(name):
+    metrics = card(shipped()[name])["metrics"]
+    judged = "f1" if name.startswith("scratch-detector") else "psnr"
+    lost = {metric["name"]: metric["value"] for metric in metrics if " lost by " in metric["name"]}
+    assert {f"{judged} lost by {how}" for how in ("bf16", "fp16")} <= lost.keys()
+    assert max(lost.values()) < (0.02 if judged == "psnr" else 0.002)

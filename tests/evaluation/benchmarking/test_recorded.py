@@ -45,6 +45,25 @@ def test_a_file_is_packed_measured_and_tells_what_was_measured(here, together, c
     assert "did not measure x2.safetensors as it is now" in err
 
 
+def test_what_lower_precision_costs_is_told(here, together, clean, trained, tmp_path):
+    psnr: dict[str, float] = {}
+    for precision in ("bf16", "fp32", "fp16"):
+        measure = ("--data", clean, "--degradation", "downscale:2", "--no-baselines", "--precision", precision)
+        assert here("benchmark", trained, *measure, "--save", f"{precision}.json")[0] == 0
+        psnr[precision] = json.loads((tmp_path / f"{precision}.json").read_text())["rows"][0]["psnr"]
+    assert len(set(psnr.values())) == 3
+    files = [f"{precision}.json" for precision in psnr]
+    status, out, err = here("weights", "record", trained, *files, "--json")
+    assert status == 0, err
+    recorded = json.loads(out)["metrics"]
+    metrics = {metric["name"]: metric["value"] for metric in recorded}
+    assert len(metrics) == len(recorded)
+    assert metrics["psnr"] == pytest.approx(psnr["bf16"])
+    assert metrics["psnr lost by bf16"] == pytest.approx(psnr["fp32"] - psnr["bf16"], abs=1e-9)
+    assert metrics["psnr lost by fp16"] == pytest.approx(psnr["fp32"] - psnr["fp16"], abs=1e-9)
+    assert "psnr lost by fp32" not in metrics
+
+
 def test_numbers_of_other_weights_are_refused(here, together, clean, trained, tmp_path):
     assert here("weights", "pack", trained, "x2.safetensors", "--precision", "bf16")[0] == 0
     (tmp_path / "odd.json").write_text("{}")
