@@ -47,7 +47,7 @@ def measured(weights: Path, benchmarks: Sequence[Path]) -> list[Metric]:
     sha256 = file_sha256(weights)
     origin = str(read_header(weights).training.get(PACKED_FROM, ""))
     metrics: list[Metric] = []
-    by_precision: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    by_precision: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
     for path in benchmarks:
         document = read_benchmark(path)
         rows = {checksum: row for row in document.get("rows", []) if (checksum := _weights_of(row))}
@@ -58,13 +58,13 @@ def measured(weights: Path, benchmarks: Sequence[Path]) -> list[Metric]:
         protocol = described({key: value for key, value in facts.items() if key not in _LEFT_OUT})
         damage = document.get("degradation")
         data = f"{document['data']}, {damage}" if damage else str(document["data"])
-        precisions = by_precision.setdefault((protocol, data), {})
+        precisions = by_precision.setdefault((protocol, data, str(facts.get("pictures_sha256", ""))), {})
         if not precisions:
             metrics += [Metric(name=name, value=value, protocol=protocol, data=data) for name, value in _numbers(row)]
             if whole is not None:
                 metrics += _lost("packing", whole, row, protocol, data)
         precisions[str(facts.get("precision", ""))] = row
-    for (protocol, data), precisions in by_precision.items():
+    for (protocol, data, _), precisions in by_precision.items():
         exact = precisions.pop("fp32", {})
         metrics += [each for name, row in precisions.items() for each in _lost(name, exact, row, protocol, data)]
     return metrics

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from restorekit.registry import registry
 from restorekit.weights import read_header, save
@@ -62,6 +64,21 @@ def test_what_lower_precision_costs_is_told(here, together, clean, trained, tmp_
     assert metrics["psnr lost by bf16"] == pytest.approx(psnr["fp32"] - psnr["bf16"], abs=1e-9)
     assert metrics["psnr lost by fp16"] == pytest.approx(psnr["fp32"] - psnr["fp16"], abs=1e-9)
     assert "psnr lost by fp32" not in metrics
+
+
+def test_other_pictures_of_the_same_name_are_told_too(here, together, clean, trained, tmp_path):
+    other = tmp_path / "other" / clean.name
+    shutil.copytree(clean, other)
+    for path in filter(Path.is_file, other.rglob("*")):
+        Image.open(path).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(path)
+    for name, folder in (("a", clean), ("b", other)):
+        measure = ("--data", folder, "--degradation", "downscale:2", "--no-baselines", "--save", f"{name}.json")
+        assert here("benchmark", trained, *measure)[0] == 0
+    status, out, err = here("weights", "record", trained, "a.json", "b.json", "--json")
+    assert status == 0, err
+    told = [metric["value"] for metric in json.loads(out)["metrics"] if metric["name"] == "psnr"]
+    rows = [json.loads((tmp_path / f"{name}.json").read_text())["rows"][0]["psnr"] for name in "ab"]
+    assert told == pytest.approx(rows)
 
 
 def test_numbers_of_other_weights_are_refused(here, together, clean, trained, tmp_path):
