@@ -199,7 +199,12 @@ class Restorer(Protocol):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds damage: its masks feed the steps that follow."""
+    """Finds damage: its masks feed the steps that follow.
+
+    It may also have ``side(settings: Mapping[str, object]) -> int``: pictures whose shorter side has more pixels are
+    shown to it shrunk to so many, and what it marks is enlarged; 0 for never. It is for networks that know damage of a
+    certain size: a large scan's scratches are wide.
+    """
 
     def detect(self, batch: Batch) -> Tensor:
         """Return ``(N, 1, H, W)`` in [0, 1]; from 0.5 on a pixel counts as damaged."""

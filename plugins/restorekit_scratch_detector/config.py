@@ -43,10 +43,15 @@ class Settings:
         0 to 1: damage is marked from a probability of 1 - sensitivity on.
     grow : int
         Pixels by which marks are widened: a scratch's soft edge belongs to it.
+    side : int
+        Pixels of the shorter side that larger pictures are shrunk to while they are looked at: the scratches of a
+        large scan are wide, and those that were learned from are narrow. 0 looks at every picture in its own size: for
+        dust and hairs so fine that shrinking loses them.
     """
 
     sensitivity: Annotated[float, Field(gt=0, lt=1)] = 0.5
     grow: Annotated[int, Field(ge=0, le=32)] = 1
+    side: Annotated[int, Field(ge=0, le=65_535)] = 768
 
 
 @dataclass(frozen=True, config=_STRICT)

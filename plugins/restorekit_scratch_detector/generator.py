@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import fields
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,9 +39,17 @@ class ScratchDetector(nn.Module):
 
     def detect(self, batch: Batch) -> Tensor:
         """Mark damage: ``(N, 1, H, W)`` in [0, 1], from 0.5 on where the chosen sensitivity says so."""
-        defaults = Settings()
-        sensitivity = float(str(batch.settings.get("sensitivity", defaults.sensitivity)))
-        grow = int(str(batch.settings.get("grow", defaults.grow)))
+        chosen = _chosen(batch.settings)
+        sensitivity, grow = chosen.sensitivity, chosen.grow
         # Moves the probability 1 - sensitivity to a half.
         found = torch.sigmoid(self(batch.images).float() + math.log(sensitivity / (1 - sensitivity)))
         return F.max_pool2d(found, 2 * grow + 1, 1, grow) if grow else found
+
+    def side(self, settings: Mapping[str, object]) -> int:
+        """Return the shorter side to which larger pictures are shrunk to be looked at, in pixels; 0 for never."""
+        return _chosen(settings).side
+
+
+def _chosen(settings: Mapping[str, object]) -> Settings:
+    named = {field.name: settings[field.name] for field in fields(Settings) if field.name in settings}
+    return TypeAdapter(Settings).validate_python(named)

@@ -51,6 +51,9 @@ class Text:
         The ink.
     opacity : Range
         1 covers the picture; less lets it shine through, as a watermark does.
+    marked : bool
+        Whether it is damage. Unmarked text belongs to the picture, as a print's caption does: a detector that learns
+        from it leaves writing alone.
     """
 
     name: ClassVar[str] = "text"
@@ -60,14 +63,16 @@ class Text:
     size: Annotated[Range, Between(0.01, 0.5)] = Range(0.03, 0.08)
     color: Literal["random", "white", "black", "yellow", "red"] = "random"
     opacity: Annotated[Range, Between(0.1, 1)] = Range(1, 1)
+    marked: bool = True
 
     def mark(self, size: tuple[int, int], chance: Chance) -> NDArray[np.uint8]:
-        """Draw where one picture's text is: ``(H, W)``, 0 where there is none."""
-        return self._draw(size, chance).opacity
+        """Draw where one picture's text is: ``(H, W)``, 0 where there is none, or none that counts as damage."""
+        return self._draw(size, chance).opacity if self.marked else np.zeros(size, np.uint8)
 
     def __call__(self, pictures: Degraded, chances: Sequence[Chance]) -> Degraded:
         """Write on each picture."""
-        return blend(self._draw, pictures, chances)
+        written = blend(self._draw, pictures, chances)
+        return written if self.marked else Degraded(written.images, pictures.masks)
 
     def _draw(self, size: tuple[int, int], chance: Chance) -> Canvas:
         canvas = Canvas(size)

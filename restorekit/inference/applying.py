@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
@@ -105,13 +106,24 @@ def restore_crops(
         work.canvas = result
 
 
-def detect(executor: Executor, works: Sequence[Work]) -> None:
-    """Add what a detector finds to the masks."""
-    found = [np.zeros(work.canvas.shape[:2], bool) for work in works]
-    frames = [work.frame(covered(work.canvas, hidden_pixels(work.alpha)), work.mask) for work in works]
+def detect(executor: Executor, works: Sequence[Work], side: int = 0) -> None:
+    """Add what a detector finds to the masks.
+
+    Parameters
+    ----------
+    executor : Executor
+        Of the detector.
+    works : sequence of Work
+        What is found is added to their masks.
+    side : int
+        Pictures whose shorter side is longer are shown to it shrunk to so many pixels; 0 for never.
+    """
+    frames = [_viewed(work, side) for work in works]
+    found = [np.zeros(frame.canvas.shape[:2], bool) for frame in frames]
     for patch in executor.run(frames, lambda before, after: after >= 0.5):
         found[patch.frame][patch.rows, patch.columns] = patch.after[0].cpu().numpy()
-    for work, mask in zip(works, found, strict=True):
+    for work, marks in zip(works, found, strict=True):
+        mask = _spread(marks, work.canvas.shape[:2])
         work.mask = mask if work.mask is None else work.mask | mask
 
 
@@ -164,6 +176,25 @@ def _canvas_for(frame: Frame, dtype: DTypeLike, geometry: Geometry) -> NDArray[A
         return convert(frame.canvas, dtype)
     height, width, channels = frame.canvas.shape
     return np.empty((height * geometry.scale, width * geometry.scale, channels), dtype)
+
+
+def _viewed(work: Work, side: int) -> Frame:
+    """Return what a detector is shown: the picture, or a copy of it whose shorter side has ``side`` pixels."""
+    canvas, mask = covered(work.canvas, hidden_pixels(work.alpha)), work.mask
+    height, width, channels = canvas.shape
+    if not 0 < side < min(height, width):
+        return work.frame(canvas, mask)
+    shrink = side / min(height, width)
+    size = round(height * shrink), round(width * shrink)
+    smaller = cv2.resize(canvas, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, channels)
+    return work.frame(smaller, None if mask is None else shrunk_mask(mask, size))
+
+
+def _spread(marks: NDArray[np.bool_], size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Enlarge marks to the picture's own size, with smooth outlines."""
+    if marks.shape == size:
+        return marks
+    return cv2.resize(marks.astype(np.uint8) * 255, size[::-1], interpolation=cv2.INTER_LINEAR) >= 128
 
 
 def _crop_frame(work: Work, canvas: NDArray[Any], crop: Crop, size: tuple[int, int]) -> Frame:

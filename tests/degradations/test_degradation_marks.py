@@ -145,6 +145,17 @@ def test_a_watermark_lets_the_picture_shine_through(photo):
     assert torch.corrcoef(torch.stack([result.images[marked], photo[marked]]))[0, 1] > 0.8
 
 
+def test_unmarked_text_is_written_alike_and_is_no_damage(photo):
+    marked = parse(["dust", "text:3"])(photo, seeds(1))
+    unmarked = parse(["dust", "text:3,marked=false"])(photo, seeds(1))
+    assert torch.equal(unmarked.images, marked.images)
+    assert unmarked.masks is not None
+    assert torch.equal(unmarked.masks, draw_mask("dust", tuple(photo.shape[-2:]), seeds(1)))
+    assert not torch.equal(unmarked.masks, marked.masks)
+    assert parse(["text:3,marked=false"])(photo, seeds(1)).masks is None
+    assert not draw_mask("text:3,marked=false", (64, 64), seeds(2)).any()
+
+
 def test_large_pictures_get_larger_marks():
     small = draw_mask("scratches:5", (512, 512), seeds(4)).mean()
     large = draw_mask("scratches:5", (1536, 1536), seeds(4)).mean()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,16 @@ class Finds:
 
     def detect(self, batch: Batch) -> Tensor:
         return self.function(batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class FindsAt(Finds):
+    """A detector that looks at pictures of so many pixels at most."""
+
+    largest: int = 0
+
+    def side(self, settings: Mapping[str, object]) -> int:
+        return self.largest
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from .fakes import (
     DOUBLE,
     KINDS,
     Finds,
+    FindsAt,
     Restores,
     any_picture,
     invert,
@@ -147,6 +148,36 @@ def test_a_detector_alone_changes_no_pixel_and_tells_its_mask():
     assert result.picture is given_
     assert result.mask is not None
     assert result.mask.all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("largest", "shown"), [(0, (60, 90)), (60, (60, 90)), (61, (60, 90)), (20, (20, 30)), (7, (7, 10))]
+)
+def test_a_detector_is_shown_large_pictures_shrunk_to_the_side_it_names(kind, largest, shown):
+    given_ = any_picture(3, 60, 90, kind)
+    seen = []
+
+    def looks(batch):
+        seen.append(batch)
+        return torch.zeros_like(batch.images[:, :1])
+
+    result = outcome(given_, "find", some_mask(3, 60, 90), find=FindsAt(looks, largest))
+    assert [tuple(batch.images.shape[2:]) for batch in seen[-1:]] == [shown]
+    assert tuple(seen[-1].masks.shape[2:]) == shown
+    assert result.mask is not None
+    np.testing.assert_array_equal(result.mask, some_mask(3, 60, 90))  # nothing found: what was given stays, to a pixel
+
+
+def test_what_a_detector_finds_in_a_shrunk_picture_is_marked_at_its_place_in_the_picture():
+    pixels = np.full((120, 200), 50, np.uint8)
+    pixels[30:36] = 255
+    bright = FindsAt(lambda batch: (batch.images.amax(1, keepdim=True) > 0.9).float(), 20)
+    result = outcome(picture(pixels), ["find", "inpaint"], find=bright, inpaint=Restores(invert))
+    assert result.picture is not None
+    assert result.mask is not None
+    np.testing.assert_array_equal(np.nonzero(result.mask.all(axis=1))[0], range(30, 36))
+    np.testing.assert_array_equal(np.nonzero(result.picture.pixels[..., 0] != pixels), np.nonzero(pixels == 255))
 
 
 def test_an_inpainter_is_told_where_the_hole_is_in_zeros_and_ones():

@@ -7,7 +7,7 @@ import torch
 from skimage import data
 
 from restorekit.contract import Batch, Detector
-from restorekit_scratch_detector.config import Network, Recipe
+from restorekit_scratch_detector.config import Network, Recipe, Settings
 from restorekit_scratch_detector.generator import ScratchDetector
 from restorekit_scratch_detector.training import Training, soft_dice
 
@@ -50,6 +50,11 @@ def test_marks_grow_by_so_many_pixels(detector):
     for grow in (0, 1, 3):
         found = detector.detect(Batch(torch.rand(1, 3, 9, 9), settings={"grow": grow})) >= 0.5
         assert found.sum() == (2 * grow + 1) ** 2
+
+
+def test_large_scans_are_looked_at_at_the_size_that_was_learned(detector):
+    assert detector.side({}) == Settings().side > 512
+    assert detector.side({"side": 0, "grow": 2}) == 0
 
 
 def test_dice_is_one_for_agreement_and_small_for_disagreement():
