@@ -149,6 +149,7 @@ def test_unmarked_text_is_written_alike_and_is_no_damage(photo):
     marked = parse(["dust", "text:3"])(photo, seeds(1))
     unmarked = parse(["dust", "text:3,marked=false"])(photo, seeds(1))
     assert torch.equal(unmarked.images, marked.images)
+    assert marked.masks is not None
     assert unmarked.masks is not None
     assert torch.equal(unmarked.masks, draw_mask("dust", tuple(photo.shape[-2:]), seeds(1)))
     assert not torch.equal(unmarked.masks, marked.masks)
