@@ -201,9 +201,9 @@ class Restorer(Protocol):
 class Detector(Protocol):
     """Finds damage: its masks feed the steps that follow.
 
-    It may also have ``side(settings: Mapping[str, object]) -> int``: pictures whose shorter side has more pixels are
-    shown to it shrunk to so many, and what it marks is enlarged; 0 for never. It is for networks that know damage of a
-    certain size: a large scan's scratches are wide.
+    It may also have ``working_side(settings: Mapping[str, object]) -> int``: pictures whose shorter side has more
+    pixels are shown to it shrunk to so many, and what it marks is enlarged; 0 for never. It is for networks that know
+    damage of a certain size: a large scan's scratches are wide.
     """
 
     def detect(self, batch: Batch) -> Tensor:

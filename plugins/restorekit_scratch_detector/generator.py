@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 
 import torch
 from pydantic import TypeAdapter
@@ -16,6 +15,8 @@ from restorekit.plugin import Batch, Geometry
 from restorekit_scratch_detector.config import Network, Settings
 
 __all__ = ["ScratchDetector"]
+
+_SETTINGS = TypeAdapter(Settings)
 
 
 class ScratchDetector(nn.Module):
@@ -45,11 +46,10 @@ class ScratchDetector(nn.Module):
         found = torch.sigmoid(self(batch.images).float() + math.log(sensitivity / (1 - sensitivity)))
         return F.max_pool2d(found, 2 * grow + 1, 1, grow) if grow else found
 
-    def side(self, settings: Mapping[str, object]) -> int:
+    def working_side(self, settings: Mapping[str, object]) -> int:
         """Return the shorter side to which larger pictures are shrunk to be looked at, in pixels; 0 for never."""
         return _chosen(settings).side
 
 
 def _chosen(settings: Mapping[str, object]) -> Settings:
-    named = {field.name: settings[field.name] for field in fields(Settings) if field.name in settings}
-    return TypeAdapter(Settings).validate_python(named)
+    return _SETTINGS.validate_python(dict(settings))

@@ -106,7 +106,7 @@ def restore_crops(
         work.canvas = result
 
 
-def detect(executor: Executor, works: Sequence[Work], side: int = 0) -> None:
+def detect(executor: Executor, works: Sequence[Work], side: int) -> None:
     """Add what a detector finds to the masks.
 
     Parameters
@@ -186,6 +186,7 @@ def _viewed(work: Work, side: int) -> Frame:
         return work.frame(canvas, mask)
     shrink = side / min(height, width)
     size = round(height * shrink), round(width * shrink)
+    # In the picture's own depth: of a large scan, the floats that `resized` works on would be the most memory.
     smaller = cv2.resize(canvas, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, channels)
     return work.frame(smaller, None if mask is None else shrunk_mask(mask, size))
 

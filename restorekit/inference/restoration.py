@@ -246,7 +246,7 @@ class Restoration:
             else:
                 restore(executor, works, self._strength, last, "inpaint" in self._load(step).spec.tasks)
         elif isinstance(generator, Detector):
-            side = getattr(generator, "side", lambda settings: 0)(self._load(step).settings)
+            side = getattr(generator, "working_side", lambda settings: 0)(self._load(step).settings)
             detect(self._executor(step, generator.detect, channels=1), works, side)
         else:
             raise UsageError(str(step), "a planner asked for another planner", "report it to the plugin's author")

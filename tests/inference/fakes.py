@@ -57,7 +57,7 @@ class FindsAt(Finds):
 
     largest: int = 0
 
-    def side(self, settings: Mapping[str, object]) -> int:
+    def working_side(self, settings: Mapping[str, object]) -> int:
         return self.largest
 
 

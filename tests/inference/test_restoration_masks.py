@@ -163,7 +163,7 @@ def test_a_detector_is_shown_large_pictures_shrunk_to_the_side_it_names(kind, la
         return torch.zeros_like(batch.images[:, :1])
 
     result = outcome(given_, "find", some_mask(3, 60, 90), find=FindsAt(looks, largest))
-    assert [tuple(batch.images.shape[2:]) for batch in seen[-1:]] == [shown]
+    assert tuple(seen[-1].images.shape[2:]) == shown
     assert tuple(seen[-1].masks.shape[2:]) == shown
     assert result.mask is not None
     np.testing.assert_array_equal(result.mask, some_mask(3, 60, 90))  # nothing found: what was given stays, to a pixel

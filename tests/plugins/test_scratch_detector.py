@@ -53,8 +53,8 @@ def test_marks_grow_by_so_many_pixels(detector):
 
 
 def test_large_scans_are_looked_at_at_the_size_that_was_learned(detector):
-    assert detector.side({}) == Settings().side > 512
-    assert detector.side({"side": 0, "grow": 2}) == 0
+    assert detector.working_side({}) == Settings().side > 512
+    assert detector.working_side({"side": 0, "grow": 2}) == 0
 
 
 def test_dice_is_one_for_agreement_and_small_for_disagreement():
